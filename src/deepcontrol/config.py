@@ -1,0 +1,161 @@
+"""What a cell's configuration may say: every key, its type and its range, checked before anything starts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deepcontrol.methods import units_class
+
+
+class ConfigError(Exception):
+    """One sentence: the key, what is wrong with it, and what is allowed."""
+
+
+@dataclass
+class Network:
+    name: str = MISSING
+    width: float = 1.0
+    activation: str = "relu"
+    widths: dict[str, float] = field(default_factory=dict)  # width by preset
+
+
+@dataclass
+class Data:
+    name: str = MISSING
+    root: str = MISSING
+    cache: str = "cache"
+    size: list[int] = MISSING  # height, width
+    sizes: dict[str, list[int]] = field(default_factory=dict)  # size by preset
+    train_size: int | None = None  # a seeded choice of that many training samples; all if left out
+    scenes: list[int] | None = None  # streets: painted for training, for validation
+    scene_counts: dict[str, list[int]] = field(default_factory=dict)  # scenes by preset
+
+
+@dataclass
+class Logger:
+    name: str = "none"
+    mode: str = "offline"
+    project: str = "deepcontrol"
+
+
+@dataclass
+class Config:
+    """One cell. ``check`` makes it from what Hydra composed; ``lr`` is never None afterwards."""
+
+    method: dict[str, Any] = MISSING  # name, and the options of that method's Units
+    network: Network = field(default_factory=Network)
+    data: Data = field(default_factory=Data)
+    logger: Logger = field(default_factory=Logger)
+    preset: str = MISSING
+    cell: str | None = None
+    minibatch: int = MISSING
+    base_lr: float = 0.02
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    weighted_mean: bool = False
+    divergence: float = 1000.0
+    seed: int = 0
+    epochs: int = MISSING
+    precision: str = "fp32"
+    runs: str = "runs"
+    device: str = "auto"
+    devices: Any = 1
+    threads: Any = "auto"
+
+
+def _whole(least: int) -> tuple[Callable, str]:
+    return lambda value: isinstance(value, int) and value >= least, f"a whole number of at least {least}"
+
+
+def _one_of(*allowed: str) -> tuple[Callable, str]:
+    return lambda value: value in allowed, f"one of {', '.join(allowed)}"
+
+
+def _whole_or_auto(value: Any) -> bool:
+    return value == "auto" or type(value) is int and value >= 1
+
+
+def _pair(least: int) -> tuple[Callable, str]:
+    return lambda pair: len(pair) == 2 and min(pair) >= least, f"two whole numbers of at least {least}"
+
+
+# key: (test, what is allowed); a key that is None where that is its default is not tested
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "minibatch": _whole(1),
+    "base_lr": (lambda rate: 0 < rate < float("inf"), "a number above 0"),
+    "lr": (lambda rate: 0 < rate < float("inf"), "a number above 0"),
+    "momentum": (lambda momentum: 0 <= momentum < 1, "a number from 0 to below 1"),
+    "weight_decay": (lambda decay: 0 <= decay < float("inf"), "a number of at least 0"),
+    "divergence": (lambda bound: bound > 0, "a number above 0"),
+    "seed": _whole(0),
+    "epochs": _whole(1),
+    "precision": _one_of("fp32", "bf16"),
+    "device": _one_of("auto", "cpu", "cuda"),
+    "devices": (_whole_or_auto, "a whole number of at least 1, or auto"),
+    "threads": (_whole_or_auto, "a whole number of at least 1, or auto"),
+    "network.name": _one_of("segnet", "classnet"),
+    "network.width": (lambda width: 0 < width <= 16, "a number above 0, up to 16"),
+    "network.activation": _one_of("relu", "tanh", "identity"),
+    "data.name": _one_of("streets", "cityscapes", "camvid"),
+    "data.size": _pair(32),
+    "data.scenes": _pair(1),
+    "data.train_size": _whole(1),
+    "logger.name": _one_of("none", "wandb"),
+    "logger.mode": _one_of("offline", "online"),
+}
+
+
+def check(composed: Mapping | DictConfig) -> Config:
+    """The configuration, typed and complete; ConfigError names the first key that is unknown, mistyped or out of range."""
+    composed = OmegaConf.create(composed)
+    _check_keys(composed, Config, "")
+    try:
+        OmegaConf.resolve(composed)
+        config: Config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_sentence(error)) from error
+    for key, (within, allowed) in RANGES.items():
+        value = OmegaConf.select(OmegaConf.structured(config), key)
+        if value is not None and not within(value):
+            raise ConfigError(f"{key}: {value} is out of range; allowed is {allowed}")
+    config.method = {"name": config.method.get("name"), **asdict(make_units(config))}
+    if config.lr is None:
+        config.lr = config.base_lr * config.minibatch
+    if type(config.devices) is int and config.devices > config.minibatch:
+        raise ConfigError(
+            f"devices: {config.devices} devices cannot share a minibatch of {config.minibatch}; "
+            f"allowed are 1 to {config.minibatch}"
+        )
+    return config
+
+
+def make_units(config: Config):
+    """The configured method's ``Units``; ConfigError for an unknown method or a wrong option."""
+    name, options = config.method.get("name"), {key: value for key, value in config.method.items() if key != "name"}
+    try:
+        units = units_class(name)
+        _check_keys(options, units, "method.")
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(units), options))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"method.{_sentence(error)}") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_keys(given: Mapping, schema: type, prefix: str) -> None:
+    known = {entry.name: entry.type for entry in fields(schema)}
+    for key in given:
+        if key not in known:
+            raise ConfigError(f"{prefix}{key}: unknown key; allowed are {', '.join(prefix + name for name in known)}")
+        if is_dataclass(known[key]):
+            if not isinstance(given[key], Mapping | DictConfig):
+                raise ConfigError(f"{prefix}{key}: {given[key]!r} is not a group of keys")
+            _check_keys(given[key], known[key], f"{prefix}{key}.")
+
+
+def _sentence(error: OmegaConfBaseException) -> str:
+    return f"{error.full_key}: {str(error).splitlines()[0]}"
