@@ -1,0 +1,65 @@
+"""Minibatches from a packed split: shuffled by seed and epoch, shared out over processes, standardised."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepcontrol.data.cache import Packed
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """One process's share of a minibatch, and what all the shares hold together."""
+
+    images: Tensor  # (n, 3, H, W) float32, standardised, channels last
+    labels: Tensor  # (n, H, W) uint8, 255 void
+    contours: Tensor  # (n, H, W) uint8, 0 outside the band, 1 in it, 2 on a contour
+    class_counts: Tensor  # (classes,) float32, valid pixels of each class over all shares
+    samples: int  # over all shares
+
+
+class Loader:
+    """Serves a packed split on a device; sample i of a minibatch goes to process i modulo ``processes``.
+
+    The arrays lie on the device when they take less than a quarter of its memory; otherwise each minibatch is read
+    from the memory-mapped cache. ``mean`` and ``std`` are the training split's, so that both splits are standardised
+    alike.
+    """
+
+    def __init__(self, packed: Packed, mean, std, device: torch.device, process: int = 0, processes: int = 1):
+        self.device, self.process, self.processes = device, process, processes
+        arrays = [packed.images, packed.labels, packed.contours]
+        self.arrays = [torch.from_numpy(np.asarray(array)) for array in arrays]
+        if device.type == "cuda" and sum(array.nbytes for array in arrays) < torch.cuda.mem_get_info(device)[0] / 4:
+            self.arrays = [array.to(device) for array in self.arrays]
+        self.class_counts = torch.stack([
+            torch.bincount(labels.flatten(), minlength=256)[: packed.classes] for labels in torch.from_numpy(packed.labels)
+        ]).float()  # (samples, classes)
+        self.mean = torch.tensor(mean, device=device).view(1, 3, 1, 1) * 255
+        self.std = torch.tensor(std, device=device).view(1, 3, 1, 1) * 255
+
+    def __len__(self) -> int:
+        return len(self.class_counts)
+
+    def shuffled(self, minibatch: int, seed: int, epoch: int) -> Iterator[Minibatch]:
+        """One epoch in an order drawn from seed and epoch; a last minibatch that is not full is left out."""
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(self)))
+        for first in range(0, len(self) - minibatch + 1, minibatch):
+            yield self[order[first : first + minibatch]]
+
+    def in_order(self, minibatch: int) -> Iterator[Minibatch]:
+        """Every sample once; a share may be empty at the end."""
+        for indices in torch.arange(len(self)).split(minibatch):
+            yield self[indices]
+
+    def __getitem__(self, indices: Tensor) -> Minibatch:
+        share = indices[self.process :: self.processes]
+        images, labels, contours = (
+            array[share.to(array.device)].to(self.device, non_blocking=True) for array in self.arrays
+        )
+        standardised = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        class_counts = self.class_counts[indices].sum(0).to(self.device, non_blocking=True)
+        return Minibatch(standardised, labels, contours, class_counts, len(indices))

@@ -1,0 +1,52 @@
+"""What the control does in each layer: its gains, and the mean shift of the layer's output."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepcontrol.layers.unit import Unit
+
+
+def units_of(network: nn.Module) -> dict[str, Unit]:
+    """The network's units by name, in the order in which it was built, from the image on."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, Unit)}
+
+
+@torch.no_grad()
+def mean_shifts(network: nn.Module, images: Tensor) -> dict[str, float]:
+    """How much of each unit's output is mean shift: sqrt(mean_c E[y_c]^2 / mean_c E[y_c^2]), 0 to 1.
+
+    E is over samples and positions of ``images``, c the channels; 0 is an output of zero-mean channels, 1 one of
+    constant channels. The network is left in evaluation mode.
+    """
+    shifts: dict[str, float] = {}
+
+    def measure(name: str):
+        def hook(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            channels = output.float().transpose(0, 1).flatten(1)  # (C, N * positions)
+            energy = channels.square().mean().item()
+            shifts[name] = (channels.mean(1).square().mean().item() / energy) ** 0.5 if energy > 0 else 0.0
+
+        return hook
+
+    hooks = [unit.register_forward_hook(measure(name)) for name, unit in units_of(network).items()]
+    network.eval()
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return shifts
+
+
+def gain_rows(network: nn.Module, images: Tensor, epoch: int, samples_seen: int) -> list[dict[str, Any]]:
+    """Rows for gains.csv: per layer, mean, min and max over channels of each gain, and the mean shift."""
+    shifts = mean_shifts(network, images)
+    rows = []
+    for depth, (layer, unit) in enumerate(units_of(network).items()):
+        place = {"epoch": epoch, "samples_seen": samples_seen, "layer": layer, "depth": depth}
+        for quantity, values in unit.gains().items():
+            values = values.detach()
+            summary = {"mean": values.mean().item(), "min": values.min().item(), "max": values.max().item()}
+            rows.append({**place, "quantity": quantity, **summary})
+        rows.append({**place, "quantity": "mean_shift", **dict.fromkeys(("mean", "min", "max"), shifts[layer])})
+    return rows

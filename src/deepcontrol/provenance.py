@@ -1,0 +1,52 @@
+"""Where a run comes from: code, versions, data and device, with nothing that names the machine."""
+
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+import torchvision
+
+from deepcontrol.config import Config
+from deepcontrol.data.sources import Splits
+
+
+def manifest(config: Config, data: Splits) -> dict[str, Any]:
+    return {
+        "git": git_state(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "numpy": numpy.__version__,
+            "cuda": torch.version.cuda if config.device == "cuda" else None,
+        },
+        "device": torch.cuda.get_device_name() if config.device == "cuda" else f"cpu ({platform.machine()})",
+        "devices": config.devices,
+        "threads": torch.get_num_threads(),
+        "data": {
+            "name": config.data.name,
+            "size": list(config.data.size),
+            "samples": {"train": len(data.train.names), "validation": len(data.validation.names)},
+            "checksums": {"train": data.train.checksum, "validation": data.validation.checksum},
+            "contours_from": "instance ids" if data.train.has_instances else "class ids",
+        },
+    }
+
+
+def git_state() -> dict[str, Any]:
+    """The commit of the source tree and whether it has changes; None where it is no git checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "changed": None if changes is None else bool(changes)}
