@@ -56,7 +56,7 @@ def pack(layout_module: ModuleType, root: Path, split: str, size: tuple[int, int
     """The split at size = (height, width), from its cache below cache_root, which is built where it is not yet there.
 
     With `subset`, a random choice of that many samples, drawn by `seed`, kept in sorted order. A cache belongs to its
-    layout, size, choice and source files (names, bytes, modification times). Its checksum is verified at every load,
+    layout, size, choice and source files (names, sizes, modification times). Its checksum is verified at every load,
     and a torn or altered one is built again. Raises DataError where the files do not fit the layout, cannot be read,
     are fewer than `subset`, or need more room than the disk has; no part of a cache is left behind.
     """
