@@ -33,7 +33,7 @@ def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
             "minibatch": config["minibatch"], "lr": config["lr"], "seed": config["seed"], "status": status,
         }  # fmt: skip
         curve, gains, speed = (
-            pd.read_csv(folder / f"{name}.csv", float_precision="round_trip") for name in ("curve", "gains", "speed")
+            pd.read_csv(folder / f"{name}.csv") for name in ("curve", "gains", "speed")
         )
         validation = curve[(curve["split"] == "val") & (curve["epoch"] > 0)]
         trained = speed[speed["epoch"] > 0]

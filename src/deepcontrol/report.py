@@ -19,7 +19,7 @@ DATA_NAMES = {
 
 def draw_study(results: Path) -> list[Path]:
     """Draw figure1 and lambda (PNG, SVG, PDF) from the tables in the folder; returns the files."""
-    curves, gains = (pd.read_csv(results / f"{name}.csv", float_precision="round_trip") for name in ("curves", "gains"))
+    curves, gains = (pd.read_csv(results / f"{name}.csv") for name in ("curves", "gains"))
     words = caption(results, curves)
     drawn = save(figure1(curves, words), results / "figure1")
     return drawn + save(lambda_figure(gains, curves, words), results / "lambda")

@@ -77,9 +77,9 @@ def _new_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     )
     scene = Scene(rng, camera)
     between, chance = scene.between, scene.chance
-    scene.sun, scene.strength, scene.night = rng.normal(0, 0.8), between(0, 1), chance(0.08)
-    scene.exposure = between(0.35, 0.6) if scene.night else between(0.65, 1.35)
-    scene.haze = between(0.01, 0.03) if chance(0.15) else between(0.001, 0.006)
+    scene.sun, scene.strength, scene.night = rng.normal(0, 0.8), between(0, 0.7), chance(0.08)
+    scene.exposure = between(0.45, 0.65) if scene.night else between(0.8, 1.2)
+    scene.haze = between(0.008, 0.02) if chance(0.1) else between(0.001, 0.004)
     sky = between(130, 250) * (0.25 if scene.night else 1)
     scene.sky = (sky * between(0.7, 1), sky * between(0.85, 1), sky)
     return scene

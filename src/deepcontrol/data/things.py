@@ -19,7 +19,7 @@ def stone(scene: Scene, low: float = 70, high: float = 190) -> Colour:
 
 def leaf(scene: Scene) -> Colour:
     green = scene.between(55, 135)
-    return green * scene.between(0.5, 0.95), green, green * scene.between(0.25, 0.6)
+    return green * scene.between(0.45, 0.8), green, green * scene.between(0.2, 0.5)
 
 
 def lacquer(scene: Scene) -> Colour:

@@ -72,6 +72,7 @@ def _scatter(values: Tensor, offsets: Tensor, size: tuple[int, int]) -> Tensor:
     whole = torch.empty(
         (*values.shape[:2], 2 * height, 2 * width), dtype=values.dtype, device=values.device, memory_format=layout
     )
+    values = values.detach()  # torch.export traces this with gradients on, and out= does not go with them
     for corner, places in enumerate(_corners(whole, height, width)):
         torch.mul(values, offsets == corner, out=places)
     return F.pad(whole, (0, size[1] - 2 * width, 0, size[0] - 2 * height))  # odd sizes: a row or column more or less

@@ -1,0 +1,114 @@
+"""What a configuration may say, and that every cell and group composes."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from deepcontrol.config import ConfigError
+from deepcontrol.entry import CONFIGS, cells, compose_cell
+from deepcontrol.records import identity, run_folder
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("choice", list(itertools.product(*map(options, ("method", "network", "data", "preset")))), ids="-".join)
+def test_every_combination_composes(choice):
+    groups = ("method", "network", "data", "preset")
+    config = compose_cell([f"{group}={name}" for group, name in zip(groups, choice)])
+    assert (config.method["name"], config.network.name, config.data.name, config.preset) == choice
+    assert config.data.size == config.data.sizes[config.preset]
+
+
+FIGURE_1 = {  # section 3: every pair of minibatch and learning rate that a panel shows
+    ("segnet", "bn"): {(1, 0.02), (4, 0.08), (8, 0.16), (8, 0.08)},
+    ("segnet", "agc"): {(1, 0.02), (4, 0.08), (8, 0.16), (8, 0.08), (8, 0.32), (8, 0.64)},
+    ("classnet", "bn"): {(4, 0.08)},
+    ("classnet", "agc"): {(4, 0.08)},
+}
+
+
+def test_figure_1_is_its_twelve_cells():
+    found: dict = {}
+    for name in cells("figure1"):
+        config = compose_cell([f"cell={name}"])
+        assert config.cell == name
+        found.setdefault((config.network.name, config.method["name"]), set()).add((config.minibatch, config.lr))
+    assert found == FIGURE_1
+    assert sum(map(len, found.values())) == len(cells("figure1")) == 12
+
+
+def test_learning_rate_follows_the_minibatch_unless_given():
+    assert compose_cell(["minibatch=8"]).lr == pytest.approx(0.16)
+    assert compose_cell(["minibatch=8", "lr=0.5"]).lr == 0.5
+    assert compose_cell(["cell=figure1_segnet_bn_minibatch1_lr002", "lr=0.5"]).lr == 0.5
+
+
+WRONG = {
+    "minibatch=0": "minibatch: 0 .*at least 1",
+    "minibatch=1.5": "minibatch: .*1.5.*Integer",
+    "lr=0": "lr: 0.* above 0",
+    "lr=-0.1": "lr: -0.1 .*above 0",
+    "lr=nan": "lr: nan .*above 0",
+    "lr=fast": "lr: .*fast.*Float",
+    "epochs=0": "epochs: 0 .*at least 1",
+    "network.width=0": "network.width: 0.0 .*above 0",
+    "network.activation=gelu": "network.activation: gelu .*relu, tanh, identity",
+    "data.size=[64]": r"data.size: \[64\] .*two whole numbers",
+    "data.size=[16,64]": r"data.size: \[16, 64\] .*at least 32",
+    "devices=0": "devices: 0 .*at least 1, or auto",
+    "devices=8": "devices: 8 .*minibatch of 4.*1 to 4",
+    "threads=none": "threads: none .*auto",
+    "precision=fp8": "precision: fp8 .*fp32, bf16",
+    "+epoch=3": "epoch: unknown key.*epochs",
+    "+network.depth=3": "network.depth: unknown key.*network.width",
+    "+method.inference=batch": "method.inference: unknown key.*method.background",
+    "method.background=mode": "method.background: 'mode' .*mean, median, window",
+    "method.window=4": "method.window: 4 .*odd",
+    "method.window=wide": "method.window: .*wide.*Integer",
+    "method.name=gain": "method: 'gain' .*agc, bn, none",
+    "logger.mode=sometimes": "logger.mode: sometimes .*offline, online",
+    "momentum=1": "momentum: 1.0 .*below 1",
+    "seed=-1": "seed: -1 .*at least 0",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_wrong_values_are_refused_by_name(override):
+    with pytest.raises(ConfigError, match=WRONG[override]):
+        compose_cell([override])
+
+
+def test_run_folders_tell_experiments_apart_and_ignore_where_they_run():
+    base = run_folder(compose_cell([]))
+    elsewhere = ["logger=none", "threads=1", "device=cpu", "data.cache=/elsewhere", "base_lr=0.5 lr=0.08".split()[1]]
+    assert run_folder(compose_cell(elsewhere)) == base
+    others = ["lr=0.081", "seed=1", "method=bn", "momentum=0.8", "method.window=9", "data.size=[64,130]", "epochs=11",
+              "network.width=0.2", "data.scenes=[400,101]", "devices=2", "weighted_mean=true"]  # fmt: skip
+    folders = {run_folder(compose_cell([other])) for other in others}
+    assert len(folders) == len(others) and base not in folders
+    assert base.name.startswith("segnet-agc-minibatch4-lr0.08-seed0-")
+
+
+def test_a_cell_and_the_same_settings_by_hand_are_one_run():
+    by_hand = compose_cell(["method=bn", "network=segnet", "minibatch=8", "lr=0.16"])
+    assert run_folder(by_hand) == run_folder(compose_cell(["cell=figure1_segnet_bn_minibatch8_lr016"]))
+    assert "cell" not in identity(by_hand)
+
+
+def test_config_files_are_as_named():
+    for path in (CONFIGS / "cell").glob("*.yaml"):
+        text = path.read_text()
+        assert f"cell={path.stem}\n" in text, f"{path.name}: its header must give its own command"
+
+
+def test_readme_names_no_option_that_does_not_exist():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    commands = [line.strip() for line in readme.splitlines() if line.strip().startswith("python scripts/train.py")]
+    assert len(commands) >= 3
+    for command in commands:
+        words = [word.strip("'\"") for word in command.partition("#")[0].split()[2:]]
+        single = [word.partition(",")[0] if "glob(" not in word else f"cell={cells('figure1')[0]}" for word in words]
+        compose_cell([word for word in single if not word.startswith("--")])
