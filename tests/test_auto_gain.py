@@ -69,6 +69,7 @@ FUNCTIONS = {"relu": torch.relu, "tanh": torch.tanh, "identity": lambda z: z}
 
 
 def pair(geometry: str, activation: str, samples: int = 2):
+    torch.manual_seed(3)
     layer = randomise(AutoGainConv2d(4, 6, **GEOMETRIES[geometry], activation=activation).double())
     return layer, torch.randn(samples, 4, 5, 6, dtype=torch.float64, requires_grad=True)
 
@@ -124,7 +125,7 @@ def test_channels_last_gives_channels_last():
 
 def test_bfloat16_is_as_good_as_its_inputs():
     """Folded in bf16 stays within a few units in the last place (2^-8) of float64 on the same rounded numbers."""
-    layer, x = pair("3x3", "relu")
+    layer, x = pair("3x3", "tanh")  # smooth: a rounded ReLU may close where the exact one is open
     x = x.detach().bfloat16().double()
     exact = unfolded(layer, x)
     expected = torch.autograd.grad(exact.sum(), list(layer.parameters()))

@@ -193,7 +193,7 @@ def test_colour_alone_does_not_tell_the_classes(scenes):
     votes = np.zeros((4096, 34), int)
     np.add.at(votes, (colours, labels), 1)
     colours, labels = cells(scenes[60:])
-    assert 0.3 < (votes.argmax(axis=1)[colours] != labels).mean() < 0.7
+    assert 0.2 < (votes.argmax(axis=1)[colours] != labels).mean() < 0.7
 
 
 @pytest.mark.parametrize("height, width, counts, words", [

@@ -1,5 +1,6 @@
 """The one module that knows Hydra: composing a cell from configs/, and checking a whole sweep before it starts."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from deepcontrol.config import Config, check
+from deepcontrol.config import Config, ConfigError, check
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -29,7 +30,10 @@ def cells(study: str) -> list[str]:
 
 
 class CheckSweep(Callback):
-    """Compose and check every cell of a --multirun before the first one starts."""
+    """Compose and check every cell of a --multirun before the first one starts.
+
+    Hydra turns what a callback raises into a warning and goes on, all but SystemExit.
+    """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         loader = GlobalHydra.instance().config_loader()
@@ -37,4 +41,7 @@ class CheckSweep(Callback):
         for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
             for cell in batch:
                 composed = loader.load_configuration("config", list(cell), run_mode=RunMode.RUN)
-                check({key: composed[key] for key in composed if key != "hydra"})
+                try:
+                    check({key: composed[key] for key in composed if key != "hydra"})
+                except ConfigError as error:
+                    sys.exit(f"{' '.join(cell)}: {error}")

@@ -2,12 +2,11 @@
 
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
-import torchvision
 
 from deepcontrol.config import Config
 from deepcontrol.data.sources import Splits
@@ -18,9 +17,7 @@ def manifest(config: Config, data: Splits) -> dict[str, Any]:
         "git": git_state(),
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "numpy": numpy.__version__,
+            **{name: version(name) for name in ("torch", "numpy", "pillow")},
             "cuda": torch.version.cuda if config.device == "cuda" else None,
         },
         "device": torch.cuda.get_device_name() if config.device == "cuda" else f"cpu ({platform.machine()})",

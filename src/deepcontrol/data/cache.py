@@ -30,7 +30,7 @@ CHANNELS = {"images": (3,), "labels": (), "contours": ()}  # the shape of a pixe
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A packed split of N samples at H x W pixels; the arrays are memory-mapped and read-only.
+    """A packed split of N samples at H x W pixels; the arrays are memory-mapped, and what is written to them never reaches the files.
 
     images: uint8 (N, H, W, 3). labels: uint8 (N, H, W), class indices, void 255.
     contours: uint8 (N, H, W), 0 outside the band, 1 in the band, 2 on a contour (see `draw_contours`).
@@ -210,7 +210,7 @@ def _load(folder: Path) -> Packed | None:
         checksum = record.pop("checksum")
         if checksum != _checksum(folder, record):
             return None
-        arrays = {array: open_memmap(folder / f"{array}.npy", "r") for array in CHANNELS}
+        arrays = {array: open_memmap(folder / f"{array}.npy", "c") for array in CHANNELS}  # copy on write
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a missing file, or a manifest out of shape
         return None
     counts = np.array(record.pop("class_counts"), np.int64)

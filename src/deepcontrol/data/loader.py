@@ -32,7 +32,7 @@ class Loader:
     def __init__(self, packed: Packed, mean, std, device: torch.device, process: int = 0, processes: int = 1):
         self.device, self.process, self.processes = device, process, processes
         arrays = [packed.images, packed.labels, packed.contours]
-        self.arrays = [torch.from_numpy(np.asarray(array)) for array in arrays]
+        self.arrays = [torch.from_numpy(array) for array in arrays]
         if device.type == "cuda" and sum(array.nbytes for array in arrays) < torch.cuda.mem_get_info(device)[0] / 4:
             self.arrays = [array.to(device) for array in self.arrays]
         self.class_counts = torch.stack([

@@ -165,14 +165,14 @@ def _photograph(scene: Scene, parts: list[Part], owner: np.ndarray) -> np.ndarra
     shadow = np.asarray(mask.filter(ImageFilter.BoxBlur(height / 200)), np.float32) / 255
     facade = 1 + 0.45 * scene.strength * np.sign(b) * np.sign(scene.sun)  # the side of the street that looks at the sun
     light = np.where(facing == GROUND, 1 - scene.strength * shadow, facade)
-    light = light * (0.9 + 0.2 * _smooth(rng, 3, owner.shape))
+    light = light * (0.93 + 0.14 * _smooth(rng, 3, owner.shape))
 
     sky = np.array(scene.sky, np.float32)
     cloudy = look_up("label", np.uint8) == SKY
     pattern = np.where(cloudy, 0.75 + 0.5 * _smooth(rng, 7, owner.shape), pattern)
     veil = np.where(cloudy, 0, 1 - np.exp(-scene.haze * z))[..., None]
     image = look_up("colour") * (pattern * light)[..., None]
-    warmth = 1 + scene.between(-0.06, 0.06) * np.array([1, 0.2, -1], np.float32)
+    warmth = 1 + scene.between(-0.04, 0.04) * np.array([1, 0.2, -1], np.float32)
     image = (image + veil * (0.85 * sky - image)) * (scene.exposure * warmth)
     photo = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
     image = np.asarray(photo.filter(ImageFilter.GaussianBlur(scene.between(0.1, 0.7) * height / 128)), np.float32)
@@ -200,7 +200,7 @@ def _texture(scene: Scene, look_up, s: np.ndarray, t: np.ndarray, pixel: np.ndar
         return (smooth - 0.5) * np.clip(1 / (rate * pixel), 0.15, 1)
 
     texture, period = look_up("texture", np.uint8), look_up("period")
-    pattern = 1 + 0.8 * look_up("grain") * (noise(0.7) + noise(2.6) + noise(9))
+    pattern = 1 + 0.6 * look_up("grain") * (noise(0.7) + noise(2.6) + noise(9))
     across, along, seen = s / period % 1, t / period % 1, np.clip(period / pixel / 3, 0, 1)
 
     window = (np.abs(across - 0.5) < 0.27) & (np.abs(along - 0.55) < 0.27) & (texture == WINDOWS)

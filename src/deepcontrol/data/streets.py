@@ -21,7 +21,7 @@ from deepcontrol.data.scene import (
     MOTORCYCLE, PAVING, ROAD, SIDEWALK, SKY, SLATS, STATIC, TERRAIN, THINGS, TRAIN, TRUCK, UNLABELED, WALL, WINDOWS,
     Camera, Scene, render,
 )
-from deepcontrol.data.things import crossing_car, house, lacquer, leaf, person, post, stone, tree, two_wheeler, vehicle
+from deepcontrol.data.things import brick, crossing_car, house, lacquer, leaf, person, post, stone, tree, two_wheeler, vehicle
 
 SPLITS = ("train", "val", "test")
 CITY = "paintedtown"
@@ -37,16 +37,16 @@ def paint_scene(rng: np.random.Generator, height: int, width: int) -> tuple[np.n
     _check_size(height, width)
     scene = _new_scene(rng, height, width)
     between, chance, urban = scene.between, scene.chance, scene.between(0, 1) ** 0.7  # how built-up
-    left, right = -between(3, 10), between(2.5, 7)
+    left, right = -between(4, 9), between(3, 6)
     scene.lane = (between(left, right), between(2.8, 3.8), between(0.2, 0.9))
-    junction = between(15, 50) if chance(0.4) else 0.0
+    junction = between(15, 50) if chance(0.25) else 0.0
     scene.crossing = junction - 3 if junction and chance(0.6) else 500.0
 
     sheet = [(0, 0), (width, 0), (width, height), (0, height)]
     scene.add(BASE, 3, sheet, SKY, scene.sky, (0, 0, 0))
-    ground = (SIDEWALK, stone(scene, 70, 160)) if chance(urban) else (TERRAIN, leaf(scene))
+    ground = (SIDEWALK, stone(scene, 110, 180)) if chance(urban) else (TERRAIN, leaf(scene))
     scene.strip(-900, 900, 1, 900, *ground, grain=0.4)
-    asphalt = stone(scene, 55, 135)
+    asphalt = stone(scene, 50, 115)
     scene.strip(left, right, 0.8, 900, ROAD, asphalt, texture=ASPHALT)
     if junction:
         scene.strip(-90, 90, junction, junction + between(6, 9), ROAD, asphalt, texture=ASPHALT)
@@ -72,16 +72,16 @@ def paint_scene(rng: np.random.Generator, height: int, width: int) -> tuple[np.n
 def _new_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     """An empty scene: camera, sun, weather and time of day."""
     camera = Camera(
-        focal=rng.uniform(1.3, 1.8) * (height * width) ** 0.5, centre=width * rng.uniform(0.4, 0.6),
-        horizon=height * rng.uniform(0.35, 0.46), height=rng.uniform(1.1, 1.9), bend=rng.normal(0, 0.005),
+        focal=rng.uniform(1.4, 1.6) * (height * width) ** 0.5, centre=width * rng.uniform(0.45, 0.55),
+        horizon=height * rng.uniform(0.38, 0.43), height=rng.uniform(1.3, 1.7), bend=rng.normal(0, 0.003),
     )
     scene = Scene(rng, camera)
     between, chance = scene.between, scene.chance
-    scene.sun, scene.strength, scene.night = rng.normal(0, 0.8), between(0, 0.7), chance(0.08)
-    scene.exposure = between(0.45, 0.65) if scene.night else between(0.8, 1.2)
-    scene.haze = between(0.008, 0.02) if chance(0.1) else between(0.001, 0.004)
-    sky = between(130, 250) * (0.25 if scene.night else 1)
-    scene.sky = (sky * between(0.7, 1), sky * between(0.85, 1), sky)
+    scene.sun, scene.strength, scene.night = rng.normal(0, 0.8), between(0, 0.5), chance(0.04)
+    scene.exposure = between(0.45, 0.65) if scene.night else between(0.88, 1.12)
+    scene.haze = between(0.008, 0.02) if chance(0.1) else between(0.0005, 0.003)
+    sky = between(170, 250) * (0.25 if scene.night else 1)
+    scene.sky = (sky * between(0.5, 0.85), sky * between(0.75, 0.95), sky)
     return scene
 
 
@@ -91,7 +91,7 @@ def _skyline(scene: Scene, urban: float) -> None:
         tall = scene.between(4, 22)
         if scene.chance(urban):
             look = {"layer": BACKDROP, "texture": WINDOWS, "period": 3.5}
-            scene.upright(x, x + 12, 0, tall, FAR, BUILDING, stone(scene, 60, 190), **look)
+            scene.upright(x, x + 12, 0, tall, FAR, BUILDING, brick(scene, 70, 170), **look)
         else:
             scene.foliage(x + 5, 0.3 * tall, FAR, 16, tall, leaf(scene), BACKDROP)
 
@@ -102,7 +102,7 @@ def _pavement(scene: Scene, side: int, kerb: float, urban: float) -> tuple[float
     verge = scene.between(1, 7) if scene.chance(0.65 - 0.4 * urban) else 0.0
     if walk:
         look = {"texture": PAVING, "period": scene.between(0.8, 2)}
-        scene.strip(kerb, kerb + side * walk, 1, FAR, SIDEWALK, stone(scene, 70, 170), **look)
+        scene.strip(kerb, kerb + side * walk, 1, FAR, SIDEWALK, stone(scene, 105, 185), **look)
     return kerb + side * (walk + verge + 0.3), walk + verge
 
 

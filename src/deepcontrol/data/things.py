@@ -17,9 +17,16 @@ def stone(scene: Scene, low: float = 70, high: float = 190) -> Colour:
     return grey * (1 + warmth), grey, grey * (1 - warmth)
 
 
+def brick(scene: Scene, low: float, high: float) -> Colour:
+    """Stone, mostly of a warm tint."""
+    red, green, blue = stone(scene, low, high)
+    warmth = scene.between(0.1, 0.35)
+    return red * (1 + warmth), green, blue * (1 - warmth)
+
+
 def leaf(scene: Scene) -> Colour:
-    green = scene.between(55, 135)
-    return green * scene.between(0.45, 0.8), green, green * scene.between(0.2, 0.5)
+    green = scene.between(75, 145)
+    return green * scene.between(0.35, 0.6), green, green * scene.between(0.1, 0.3)
 
 
 def lacquer(scene: Scene) -> Colour:
@@ -143,7 +150,7 @@ def post(scene: Scene, x: float, z: float, side: int) -> None:
 
 def house(scene: Scene, line: float, side: int, z1: float, z2: float) -> None:
     """The end wall and the street front of a house on the building line, perhaps with a roof and a shop."""
-    between, front, tall = scene.between, stone(scene, 60, 215), scene.between(6, 23)
+    between, front, tall = scene.between, brick(scene, 70, 190), scene.between(6, 23)
     period, ends = between(2.4, 4.5), sorted((line, line + side * between(8, 14)))
     texture = WINDOWS if scene.chance(0.5) else BRICKS
     end_wall = darker(front, between(0.6, 1))
