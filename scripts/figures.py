@@ -1,4 +1,4 @@
-"""Draw the figures and tables of results folders again, from their committed tables; nothing is trained.
+"""Draw the figures and tables of results folders again, from their committed tables, and put the findings in the README.
 
     python scripts/figures.py results/figure1/*
 """
@@ -6,10 +6,13 @@
 import sys
 from pathlib import Path
 
+from deepcontrol.findings import write_readme
 from deepcontrol.report import draw_study, print_summary
 
 if __name__ == "__main__":
-    for results in map(Path, sys.argv[1:]):
-        print_summary(results)
-        for path in draw_study(results):
+    folders = [Path(argument) for argument in sys.argv[1:]]
+    for folder in folders:
+        print_summary(folder)
+        for path in draw_study(folder):
             print(path)
+    write_readme(Path(__file__).parents[1] / "README.md", folders)

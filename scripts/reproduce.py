@@ -25,8 +25,10 @@ def main(arguments: argparse.Namespace) -> None:
     results = arguments.results / arguments.study / f"{arguments.data}-{arguments.preset}"
     results.mkdir(parents=True, exist_ok=True)
     tables = read_runs(runs)
-    for name, table in tables.items():
-        table.to_csv(results / f"{name}.csv", index=False)
+    for name in ("curves", "summary"):
+        tables[name].to_csv(results / f"{name}.csv", index=False)
+    compressed = {"method": "gzip", "mtime": 0}  # no date in it, so that the same runs give the same bytes
+    tables["gains"].to_csv(results / "gains.csv.gz", index=False, float_format="%.6g", compression=compressed)
     (results / "provenance.json").write_text(json.dumps(read_provenance(runs), indent=2) + "\n")
     print_summary(results)
     for path in draw_study(results):

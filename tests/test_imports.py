@@ -11,7 +11,7 @@ ARROW = [
     ("layers",), ("methods",), ("networks",), ("config",), ("data",), ("losses", "metrics"),
     ("distributed", "epoch", "gains", "examples", "progress", "provenance", "records", "logger"), ("training",),
 ]  # fmt: skip
-READERS = ("curves", "style", "figures", "report")  # right of the run folder: they only read files
+READERS = ("curves", "style", "figures", "findings", "report")  # right of the run folder: they only read files
 ENTRIES = ("entry", "sweep", "")  # what scripts import; "" is the package itself
 
 

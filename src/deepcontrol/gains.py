@@ -9,7 +9,7 @@ from deepcontrol.layers.unit import Unit
 
 
 def units_of(network: nn.Module) -> dict[str, Unit]:
-    """The network's units by name, in the order in which it was built, from the image on."""
+    """The network's units by name."""
     return {name: module for name, module in network.named_modules() if isinstance(module, Unit)}
 
 
@@ -18,7 +18,7 @@ def mean_shifts(network: nn.Module, images: Tensor) -> dict[str, float]:
     """How much of each unit's output is mean shift: sqrt(mean_c E[y_c]^2 / mean_c E[y_c^2]), 0 to 1.
 
     E is over samples and positions of ``images``, c the channels; 0 is an output of zero-mean channels, 1 one of
-    constant channels. The network is left in evaluation mode.
+    constant channels. In the order in which the signal passes. The network is left in evaluation mode.
     """
     shifts: dict[str, float] = {}
 
@@ -39,14 +39,16 @@ def mean_shifts(network: nn.Module, images: Tensor) -> dict[str, float]:
 
 
 def gain_rows(network: nn.Module, images: Tensor, epoch: int, samples_seen: int) -> list[dict[str, Any]]:
-    """Rows for gains.csv: per layer, mean, min and max over channels of each gain, and the mean shift."""
-    shifts = mean_shifts(network, images)
-    rows = []
-    for depth, (layer, unit) in enumerate(units_of(network).items()):
+    """Rows for gains.csv: per layer, mean, min and max over channels of each gain, and the mean shift.
+
+    ``depth`` counts the units in the order in which the signal passes them, from 0 by the image.
+    """
+    units, rows = units_of(network), []
+    for depth, (layer, shift) in enumerate(mean_shifts(network, images).items()):
         place = {"epoch": epoch, "samples_seen": samples_seen, "layer": layer, "depth": depth}
-        for quantity, values in unit.gains().items():
+        for quantity, values in units[layer].gains().items():
             values = values.detach()
             summary = {"mean": values.mean().item(), "min": values.min().item(), "max": values.max().item()}
             rows.append({**place, "quantity": quantity, **summary})
-        rows.append({**place, "quantity": "mean_shift", **dict.fromkeys(("mean", "min", "max"), shifts[layer])})
+        rows.append({**place, "quantity": "mean_shift", **dict.fromkeys(("mean", "min", "max"), shift)})
     return rows

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,7 @@ DATA_NAMES = {
 
 def draw_study(results: Path) -> list[Path]:
     """Draw figure1 and lambda (PNG, SVG, PDF) from the tables in the folder; returns the files."""
-    curves, gains = (pd.read_csv(results / f"{name}.csv") for name in ("curves", "gains"))
+    curves, gains = (pd.read_csv(results / name) for name in ("curves.csv", "gains.csv.gz"))
     words = caption(results, curves)
     drawn = save(figure1(curves, words), results / "figure1")
     return drawn + save(lambda_figure(gains, curves, words), results / "lambda")
@@ -43,14 +44,15 @@ def print_summary(results: Path) -> None:
     columns = ("cell", "seed", "final error", "best error", "seconds", "images/s", "status")
     rows = [
         (
-            row.cell, str(row.seed), f"{row.final_error:.2%}", f"{row.best_error:.2%}", f"{row.seconds:.0f}",
+            row.cell.removeprefix(f"{results.parent.name}_"), str(row.seed), f"{row.final_error:.2%}", f"{row.best_error:.2%}", f"{row.seconds:.0f}",
             f"{row.images_per_s:.1f}", row.status,
         )
         for row in summary.itertuples()
     ]  # fmt: skip
-    table = Table(*columns, title=f"{results.parent.name}, {results.name}")
+    table = Table(*columns, title=f"{results.parent.name}, {results.name}", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    console.print(table, width=max(console.width, 100), no_wrap=True, crop=False)
     lines = [" | ".join(cells) for cells in (columns, ["---"] * len(columns), *rows)]
     (results / "summary.md").write_text("".join(f"| {line} |\n" for line in lines))

@@ -158,7 +158,7 @@ def _build(samples: list[Sample], layout_module: ModuleType, size: tuple[int, in
 
 def _pack_all(pack_one: partial, samples: list[Sample], name: str, progress: bool) -> list[np.ndarray]:
     """Pack every sample, in parallel where it pays; returns the totals of what pack_one returns."""
-    bar = partial(tqdm, total=len(samples), desc=f"Packing {name}", unit="image", disable=not progress)
+    bar = partial(tqdm, total=len(samples), desc=f"Packing {name}", unit="image", disable=None if progress else True)
     tasks = range(len(samples)), samples
     if len(samples) < PARALLEL_FROM:
         return [sum(parts) for parts in zip(*bar(map(pack_one, *tasks)))]

@@ -212,7 +212,7 @@ def paint(
 
 
 def _write_all(write, jobs: list[tuple[str, int]], processes: int, progress: bool) -> None:
-    bar = partial(tqdm, total=len(jobs), desc="painting street scenes", unit="scene", disable=not progress)
+    bar = partial(tqdm, total=len(jobs), desc="painting street scenes", unit="scene", disable=None if progress else True)
     if processes == 1:
         for _ in bar(map(write, jobs)):
             pass
