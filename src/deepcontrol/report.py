@@ -42,17 +42,17 @@ def print_summary(results: Path) -> None:
     """One table: cell, seed, final error, best error, seconds, images/s, status; also kept as summary.md."""
     summary = pd.read_csv(results / "summary.csv")
     columns = ("cell", "seed", "final error", "best error", "seconds", "images/s", "status")
+    study = results.parent.name
     rows = [
         (
-            row.cell.removeprefix(f"{results.parent.name}_"), str(row.seed), f"{row.final_error:.2%}", f"{row.best_error:.2%}", f"{row.seconds:.0f}",
-            f"{row.images_per_s:.1f}", row.status,
+            row.cell.removeprefix(f"{study}_"), str(row.seed), f"{row.final_error:.2%}", f"{row.best_error:.2%}",
+            f"{row.seconds:.0f}", f"{row.images_per_s:.1f}", row.status,
         )
         for row in summary.itertuples()
     ]  # fmt: skip
-    table = Table(*columns, title=f"{results.parent.name}, {results.name}", box=SIMPLE_HEAD)
+    table = Table(*columns, title=f"{study}, {results.name}", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    console.print(table, width=max(console.width, 100), no_wrap=True, crop=False)
+    Console(width=max(Console().width, 100)).print(table)
     lines = [" | ".join(cells) for cells in (columns, ["---"] * len(columns), *rows)]
     (results / "summary.md").write_text("".join(f"| {line} |\n" for line in lines))

@@ -1,0 +1,117 @@
+"""Tables and verdicts are what the numbers say; the README holds what the committed results give."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from deepcontrol.entry import cells, compose_cell
+from deepcontrol.findings import answers, findings, summary_table, write_readme
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = sorted((ROOT / "results" / "figure1").glob("*-*"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A results folder in which everything goes as in the paper."""
+    folder = tmp_path / "streets-desk"
+    folder.mkdir()
+    rows, gains = [], []
+    for cell in cells("figure1"):
+        config = compose_cell([f"cell={cell}"])
+        method, network = config.method["name"], config.network.name
+        error = 0.10 + 0.02 * ((method, config.minibatch) == ("bn", 1)) + 0.01 * (config.lr / config.minibatch != 0.02)
+        for seed in (0, 1):
+            settings = {"cell": cell, "method": method, "network": network, "minibatch": config.minibatch, "lr": config.lr}
+            offset = 0.004 * seed
+            rows.append({**settings, "seed": seed, "status": "finished", "final_error": error + offset, "best_error": error})
+            gains += [
+                {**settings, "seed": seed, "epoch": epoch, "depth": depth, "quantity": "lambda", "mean": 1 - epoch * depth / 100}
+                for epoch in (0, 1) for depth in range(25)
+            ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
+    pd.DataFrame(gains).to_csv(folder / "gains.csv.gz", index=False)
+    return folder
+
+
+def change(folder, query, **values):
+    summary = pd.read_csv(folder / "summary.csv")
+    for column, value in values.items():
+        summary.loc[summary.query(query).index, column] = value
+    summary.to_csv(folder / "summary.csv", index=False)
+
+
+def verdicts(folder):
+    return ["**yes**" in answer for answer in answers(folder)]
+
+
+def test_the_papers_own_outcome_gives_six_times_yes(folder):
+    assert verdicts(folder) == [True] * 6
+    assert "AGC 10.2%, BN 10.2% (+0.0 points; the paper: 9.73% and 9.57%)" in answers(folder)[0]
+
+
+@pytest.mark.parametrize("place, query, error", [
+    (0, "network == 'segnet' and method == 'agc' and minibatch == 4", 0.125),
+    (1, "network == 'classnet' and method == 'bn'", 0.07),
+    (2, "network == 'segnet' and method == 'agc' and minibatch == 8 and lr == 0.16", 0.2),
+    (3, "network == 'segnet' and method == 'agc' and minibatch == 1", 0.075),
+    (4, "network == 'segnet' and method == 'agc' and lr == 0.64", 0.05),
+])  # fmt: skip
+def test_each_claim_can_fail(folder, place, query, error):
+    change(folder, query, final_error=error)
+    assert not verdicts(folder)[place]
+
+
+def test_lambda_claim_can_fail(folder):
+    gains = pd.read_csv(folder / "gains.csv.gz")
+    gains["mean"] = 2 - gains["mean"]
+    gains.to_csv(folder / "gains.csv.gz", index=False)
+    assert not verdicts(folder)[5]
+
+
+def test_table_gives_mean_and_range_and_counts_divergence(folder):
+    change(folder, "method == 'agc' and lr == 0.64 and seed == 1", status="diverged")
+    table = summary_table([folder]).splitlines()
+    assert len(table) == 2 + 12
+    (line,) = [line for line in table if "SegNet BN, minibatch 1," in line]
+    assert "| 12.2% (12.0% to 12.4%) | 12.0% |" in line and "(configs/cell/figure1_segnet_bn_minibatch1_lr002.yaml)" in line
+    (line,) = [line for line in table if "lr 0.64" in line]
+    assert "| diverged (1 of 2) |" in line
+
+
+def test_the_readme_is_rewritten_between_its_markers_only(folder, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- findings -->\nold\n<!-- /findings -->\nafter\n")
+    write_readme(readme, [folder])
+    assert readme.read_text() == f"before\n<!-- findings -->\n{findings([folder])}<!-- /findings -->\nafter\n"
+    readme.write_text("no markers")
+    with pytest.raises(ValueError, match="markers"):
+        write_readme(readme, [folder])
+
+
+@pytest.mark.skipif(not COMMITTED, reason="no committed results")
+def test_the_readme_holds_what_the_committed_results_give(tmp_path):
+    copy = tmp_path / "README.md"
+    shutil.copy(ROOT / "README.md", copy)
+    write_readme(copy, COMMITTED)
+    assert copy.read_text() == (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+def test_committed_tables_are_of_one_piece(folder):
+    """All twelve cells, every seed, from clean commits; the summary's final errors are the curves' last."""
+    import json
+
+    summary, curves = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
+    assert set(summary["cell"]) == set(cells("figure1"))
+    assert (summary.groupby("cell")["seed"].nunique() == summary["seed"].nunique()).all()
+    last = curves[curves["split"] == "val"].groupby(["cell", "seed"])["error"].last()
+    pd.testing.assert_series_equal(summary.set_index(["cell", "seed"])["final_error"].sort_index(), last, check_names=False)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    for run in summary["run"]:
+        git = (provenance["all"] | provenance[run])["git"]
+        assert git["commit"] and git["changed"] is False
+
+
