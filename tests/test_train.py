@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from deepcontrol.entry import cells
 
@@ -91,7 +93,9 @@ def test_two_devices_in_a_sweep_equal_one(command, tmp_path):
     folders = {path.name.split("-")[1]: path for path in (tmp_path / "two").glob("*/*") if path.is_dir()}
     assert set(folders) == {"bn", "agc"}
     assert all('"finished"' in (folder / "status.json").read_text() for folder in folders.values())
-    assert_curves_close(folders["agc"], only_folder(tmp_path / "one"))
+    one = only_folder(tmp_path / "one")
+    assert_curves_close(folders["agc"], one)
+    assert_same_picture(folders["agc"] / "examples.png", one / "examples.png")
     assert not children_left(tmp_path)
 
     # one epoch: normalising a handful of values magnifies the last bits of a sum a little more with every step
@@ -105,6 +109,12 @@ def assert_curves_close(one: Path, other: Path) -> None:
     one, other = (pd.read_csv(folder / "curve.csv") for folder in (one, other))
     pd.testing.assert_frame_equal(one[["epoch", "samples_seen", "split"]], other[["epoch", "samples_seen", "split"]])
     assert (one["loss"] - other["loss"]).abs().max() < 1e-5
+
+
+def assert_same_picture(one: Path, other: Path) -> None:
+    """All but single pixels alike: image, truth and prediction of the same samples."""
+    one, other = (np.asarray(Image.open(path)).astype(int) for path in (one, other))
+    assert one.shape == other.shape and (one != other).mean() < 0.01
 
 
 def children_left(tmp_path: Path) -> list[str]:
@@ -126,6 +136,20 @@ def test_bf16_on_cpu_trains(command, tmp_path):
     run(command("precision=bf16", "network=classnet", "method=agc", "epochs=1"))
     curve = pd.read_csv(only_folder(tmp_path / "runs") / "curve.csv")
     assert curve["loss"].notna().all() and (curve["loss"] < 10).all()
+
+
+def test_killed_after_the_last_checkpoint_only_the_status_is_written(command, tmp_path):
+    run(command("epochs=1"))
+    folder = only_folder(tmp_path / "runs")
+    before, status = records(folder), (folder / "status.json").read_text()
+    (folder / "status.json").write_text('{"status": "running"}')
+    run(command("epochs=1"))
+    assert records(folder) == before and (folder / "status.json").read_text() == status
+
+
+def test_one_validation_image_is_enough(command, tmp_path):
+    run(command("epochs=1", "data.scenes=[4,1]"))
+    assert len(pd.read_csv(only_folder(tmp_path / "runs") / "curve.csv")) == 3
 
 
 def test_a_folder_in_use_is_refused(command, tmp_path):

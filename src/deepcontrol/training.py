@@ -1,5 +1,6 @@
 """Training one cell: the loop, from data to the finished run folder."""
 
+import os
 import resource
 import sys
 import time
@@ -85,15 +86,15 @@ def train(config: Config) -> float:
         if state["epoch"] >= 0:
             network.load_state_dict(state["network"])
             optimiser.load_state_dict(state["optimiser"])
-        first, error = state["epoch"] + 1, state["error"]
+        epoch, error = state["epoch"], state["error"]
         parallel = DistributedDataParallel(network) if group.size > 1 else network
         logger = make_logger(config, run.folder) if writes else NoLogger()
         logger.mirror()
         steps = len(training) // config.minibatch
-        progress = Progress(run.folder.name, first, config.epochs, steps, config.minibatch, shown=writes)
+        progress = Progress(run.folder.name, epoch + 1, config.epochs, steps, config.minibatch, shown=writes)
 
         verdict = "finished"
-        for epoch in range(first, config.epochs + 1):  # epoch 0 is the untrained network
+        for epoch in range(epoch + 1, config.epochs + 1):  # epoch 0 is the untrained network
             began, losses = time.perf_counter(), []
             if epoch > 0:
                 torch.manual_seed(hash((config.seed, epoch, group.rank)))
@@ -117,7 +118,7 @@ def train(config: Config) -> float:
             progress.epoch(epoch, measures, images_per_s)
             if writes:
                 run.append("curve", curve_rows(epoch, seen, losses, measures))
-                run.append("gains", gain_rows(network, validation[torch.arange(EXAMPLES)].images, epoch, seen))
+                run.append("gains", gain_rows(network, validation.images(EXAMPLES), epoch, seen))
                 run.append("speed", [{
                     "epoch": epoch, "seconds": trained - began, "images_per_s": images_per_s,
                     "evaluation_seconds": evaluated - trained, "peak_memory_mib": peak_memory(group.device),
@@ -141,6 +142,7 @@ def prepare_torch(config: Config) -> None:
         torch.set_num_threads(config.threads)
     elif config.devices > 1 and config.device == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // config.devices))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic products on GPUs need
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # deterministic mode would fill every new tensor first
     torch.backends.cudnn.benchmark = False
@@ -170,6 +172,6 @@ def peak_memory(device: torch.device) -> float:
 def draw(network: nn.Module, validation: Loader, data: Splits, path: Path) -> None:
     """The first validation samples, their labels and what the network makes of them."""
     network.eval()
-    predicted = network(validation[torch.arange(EXAMPLES)].images)["classes"].argmax(1).cpu().numpy()
+    predicted = network(validation.images(EXAMPLES))["classes"].argmax(1).cpu().numpy()
     split = data.validation
     draw_examples(split.images[:EXAMPLES], split.labels[:EXAMPLES], predicted, data.palette, path)

@@ -55,11 +55,17 @@ class Loader:
         for indices in torch.arange(len(self)).split(minibatch):
             yield self[indices]
 
+    def images(self, count: int) -> Tensor:
+        """The first ``count`` images, or all there are, whole in each process; standardised, (n, 3, H, W)."""
+        return self._standardised(self.arrays[0][:count].to(self.device))
+
     def __getitem__(self, indices: Tensor) -> Minibatch:
         share = indices[self.process :: self.processes]
         images, labels, contours = (
             array[share.to(array.device)].to(self.device, non_blocking=True) for array in self.arrays
         )
-        standardised = (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
         class_counts = self.class_counts[indices].sum(0).to(self.device, non_blocking=True)
-        return Minibatch(standardised, labels, contours, class_counts, len(indices))
+        return Minibatch(self._standardised(images), labels, contours, class_counts, len(indices))
+
+    def _standardised(self, images: Tensor) -> Tensor:
+        return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
