@@ -1,6 +1,6 @@
 """Fetch CamVid (367 training, 101 validation and 233 test pairs) from the SegNet tutorial's repository.
 
-    python scripts/fetch_camvid.py [--source URL_OR_PATH] [--root DIR]
+python scripts/fetch_camvid.py [--source URL_OR_PATH] [--root DIR]
 """
 
 import argparse
@@ -74,8 +74,12 @@ def check(folder: Path, counts: dict[str, int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default=SOURCE, help="repository address or path (default: %(default)s)")
-    parser.add_argument("--root", type=Path, default=Path(os.environ.get("DATA_ROOT") or "data"),
-                        help="the folder that gets camvid/ (default: $DATA_ROOT or data)")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("DATA_ROOT") or "data"),
+        help="the folder that gets camvid/ (default: $DATA_ROOT or data)",
+    )
     arguments = parser.parse_args()
     try:
         print(fetch(arguments.source, arguments.root))

@@ -1,6 +1,6 @@
 """Paint or read a data set and pack it for training, before the first cell asks for it:
 
-    python scripts/prepare_data.py data=camvid preset=desk
+python scripts/prepare_data.py data=camvid preset=desk
 """
 
 import sys
@@ -16,4 +16,7 @@ if __name__ == "__main__":
     except (ConfigError, DataError) as error:
         sys.exit(f"prepare_data.py: {error}")
     for name, packed in (("training", splits.train), ("validation", splits.validation)):
-        print(f"{len(packed.names)} {name} images of {packed.images.shape[1]}x{packed.images.shape[2]}, {packed.checksum[:12]}")
+        print(
+            f"{len(packed.names)} {name} images of {packed.images.shape[1]}x{packed.images.shape[2]}, "
+            f"checksum {packed.checksum[:12]}"
+        )

@@ -1,6 +1,6 @@
 """Train a study's cells, or skip what is trained; then write its tables and figures.
 
-    python scripts/reproduce.py figure1 --data streets --preset desk --seeds 0
+python scripts/reproduce.py figure1 --data streets --preset desk --seeds 0
 """
 
 import argparse

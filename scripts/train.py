@@ -1,8 +1,8 @@
 """Train one cell, or a sweep of cells with --multirun:
 
-    python scripts/train.py method=agc network=segnet minibatch=4 lr=0.08
-    python scripts/train.py --multirun method=bn,agc minibatch=1,4,8
-    python scripts/train.py --multirun 'cell=glob(figure1_*)'
+python scripts/train.py method=agc network=segnet minibatch=4 lr=0.08
+python scripts/train.py --multirun method=bn,agc minibatch=1,4,8
+python scripts/train.py --multirun 'cell=glob(figure1_*)'
 """
 
 import os

@@ -46,7 +46,9 @@ def test_running_inference_uses_the_averages():
     layer(z)
     mean, variance = 0.1 * z.mean((0, 2, 3)), 0.9 + 0.1 * z.var((0, 2, 3), unbiased=True)
     view = (1, -1, 1, 1)
-    expected = (z - mean.view(view)) / (variance.view(view) + 1e-5).sqrt() * layer.weight.view(view) + layer.bias.view(view)
+    expected = (z - mean.view(view)) / (variance.view(view) + 1e-5).sqrt() * layer.weight.view(view) + layer.bias.view(
+        view
+    )
     torch.testing.assert_close(layer.eval()(z), expected)
 
 

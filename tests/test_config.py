@@ -14,7 +14,9 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("choice", list(itertools.product(*map(options, ("method", "network", "data", "preset")))), ids="-".join)
+@pytest.mark.parametrize(
+    "choice", list(itertools.product(*map(options, ("method", "network", "data", "preset")))), ids="-".join
+)
 def test_every_combination_composes(choice):
     groups = ("method", "network", "data", "preset")
     config = compose_cell([f"{group}={name}" for group, name in zip(groups, choice)])

@@ -45,8 +45,11 @@ def repository(tmp_path: Path) -> Path:
 def test_fetches_all_pairs_byte_for_byte(repository: Path, tmp_path: Path) -> None:
     fetch_camvid.fetch(str(repository), tmp_path / "data", COUNTS)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["camvid"]
-    fetched = {path.relative_to(tmp_path / "data" / "camvid"): path.read_bytes()
-               for path in (tmp_path / "data" / "camvid").rglob("*") if path.is_file()}
+    fetched = {
+        path.relative_to(tmp_path / "data" / "camvid"): path.read_bytes()
+        for path in (tmp_path / "data" / "camvid").rglob("*")
+        if path.is_file()
+    }
     source = {path.relative_to(repository / "CamVid"): path.read_bytes() for path in repository.glob("CamVid/*/*.png")}
     assert fetched == source and len(source) == 2 * sum(COUNTS.values())
     assert len(camvid.find(tmp_path / "data" / "camvid", "train")) == 3

@@ -24,9 +24,17 @@ def folder(tmp_path):
         method, network = config.method["name"], config.network.name
         error = 0.10 + 0.02 * ((method, config.minibatch) == ("bn", 1)) + 0.01 * (config.lr / config.minibatch != 0.02)
         for seed in (0, 1):
-            settings = {"cell": cell, "method": method, "network": network, "minibatch": config.minibatch, "lr": config.lr}
+            settings = {
+                "cell": cell,
+                "method": method,
+                "network": network,
+                "minibatch": config.minibatch,
+                "lr": config.lr,
+            }
             offset = 0.004 * seed
-            rows.append({**settings, "seed": seed, "status": "finished", "final_error": error + offset, "best_error": error})
+            rows.append(
+                {**settings, "seed": seed, "status": "finished", "final_error": error + offset, "best_error": error}
+            )
             gains += [
                 {**settings, "seed": seed, "epoch": epoch, "depth": depth, "quantity": "lambda", "mean": 1 - epoch * depth / 100}
                 for epoch in (0, 1) for depth in range(25)
@@ -76,7 +84,10 @@ def test_table_gives_mean_and_range_and_counts_divergence(folder):
     table = summary_table([folder]).splitlines()
     assert len(table) == 2 + 12
     (line,) = [line for line in table if "SegNet BN, minibatch 1," in line]
-    assert "| 12.2% (12.0% to 12.4%) | 12.0% |" in line and "(configs/cell/figure1_segnet_bn_minibatch1_lr002.yaml)" in line
+    assert (
+        "| 12.2% (12.0% to 12.4%) | 12.0% |" in line
+        and "(configs/cell/figure1_segnet_bn_minibatch1_lr002.yaml)" in line
+    )
     (line,) = [line for line in table if "lr 0.64" in line]
     assert "| diverged (1 of 2) |" in line
 
@@ -108,10 +119,10 @@ def test_committed_tables_are_of_one_piece(folder):
     assert set(summary["cell"]) == set(cells("figure1"))
     assert (summary.groupby("cell")["seed"].nunique() == summary["seed"].nunique()).all()
     last = curves[curves["split"] == "val"].groupby(["cell", "seed"])["error"].last()
-    pd.testing.assert_series_equal(summary.set_index(["cell", "seed"])["final_error"].sort_index(), last, check_names=False)
+    pd.testing.assert_series_equal(
+        summary.set_index(["cell", "seed"])["final_error"].sort_index(), last, check_names=False
+    )
     provenance = json.loads((folder / "provenance.json").read_text())
     for run in summary["run"]:
         git = (provenance["all"] | provenance[run])["git"]
         assert git["commit"] and git["changed"] is False
-
-

@@ -32,7 +32,8 @@ def imports(path: Path) -> set[str]:
 
 MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 OWN = {
-    name: {other.removeprefix("deepcontrol.") for other in imports(path) if other.startswith("deepcontrol.")} & set(MODULES)
+    name: {other.removeprefix("deepcontrol.") for other in imports(path) if other.startswith("deepcontrol.")}
+    & set(MODULES)
     for name, path in MODULES.items()
 }
 

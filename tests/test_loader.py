@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from deepcontrol.data import camvid
 from deepcontrol.data.cache import pack
 from deepcontrol.data.loader import Loader
-from PIL import Image
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,9 @@ def packed(tmp_path):
         for index in range(count):
             image = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(image).save(tmp_path / split / f"{index}.png")
-            Image.fromarray(rng.integers(0, 12, (40, 48), dtype=np.uint8)).save(tmp_path / f"{split}annot" / f"{index}.png")
+            Image.fromarray(rng.integers(0, 12, (40, 48), dtype=np.uint8)).save(
+                tmp_path / f"{split}annot" / f"{index}.png"
+            )
     return pack(camvid, tmp_path, "train", (40, 48), tmp_path / "cache", progress=False)
 
 
@@ -45,7 +47,9 @@ def test_shares_make_up_the_minibatch(packed, processes):
     for whole, *parts in zip(wholes, *shares):
         assert sum(len(part.images) for part in parts) == whole.samples == 3
         joined = torch.cat([part.labels for part in parts])
-        assert sorted(label.numpy().tobytes() for label in joined) == sorted(label.numpy().tobytes() for label in whole.labels)
+        assert sorted(label.numpy().tobytes() for label in joined) == sorted(
+            label.numpy().tobytes() for label in whole.labels
+        )
         for part in parts:
             assert torch.equal(part.class_counts, whole.class_counts) and part.samples == 3
         counts = torch.bincount(whole.labels.flatten(), minlength=256)[:11]

@@ -97,7 +97,9 @@ def test_online_with_a_server_that_never_answers_trains_on(scenes, tmp_path):
     """It takes connections and says nothing: given up after a few seconds, and the run finishes."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        folder, stderr, seconds = train(scenes, tmp_path, "logger.mode=online", WANDB_BASE_URL=address, WANDB_API_KEY="x" * 40)
+        folder, stderr, seconds = train(
+            scenes, tmp_path, "logger.mode=online", WANDB_BASE_URL=address, WANDB_API_KEY="x" * 40
+        )
     assert stderr.count("W&B is left out") + stderr.count("W&B cannot be reached") == 1, stderr
     assert len(pd.read_csv(folder / "curve.csv")) == 3
     assert seconds < 60

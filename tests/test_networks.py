@@ -77,7 +77,10 @@ def test_folded_agc_keeps_what_no_normalisation_keeps():
     kept = {
         name: bytes_kept(build("segnet", method, width=1 / 8, **options), x)
         for name, method, options in (
-            ("none", "none", {}), ("agc", "agc", {}), ("bn", "bn", {}), ("plain agc", "agc", {"folded": False})
+            ("none", "none", {}),
+            ("agc", "agc", {}),
+            ("bn", "bn", {}),
+            ("plain agc", "agc", {"folded": False}),
         )  # fmt: skip
     }
     assert kept["agc"] <= 1.02 * kept["none"]
@@ -86,7 +89,10 @@ def test_folded_agc_keeps_what_no_normalisation_keeps():
 
 @pytest.mark.parametrize("network", ["segnet", "classnet"])
 def test_folded_and_plain_networks_are_one_function(network):
-    folded, plain = build(network, folded=True, width=1 / 8).double(), build(network, folded=False, width=1 / 8).double()
+    folded, plain = (
+        build(network, folded=True, width=1 / 8).double(),
+        build(network, folded=False, width=1 / 8).double(),
+    )
     for one, other in zip(units_of(folded).values(), units_of(plain).values()):
         with torch.no_grad():
             other[0].weight.copy_(one[0].weight)

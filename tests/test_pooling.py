@@ -40,7 +40,9 @@ def test_unpooling_equals_torch(shape, seed, layout):
     found = max_unpool(values, offsets, shape[2:])
     assert torch.equal(found, expected)
     gradient = torch.randn_like(found)
-    assert torch.equal(torch.autograd.grad(found, values, gradient)[0], torch.autograd.grad(expected, values, gradient)[0])
+    assert torch.equal(
+        torch.autograd.grad(found, values, gradient)[0], torch.autograd.grad(expected, values, gradient)[0]
+    )
 
 
 def test_wide_maps_keep_their_offsets():

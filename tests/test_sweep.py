@@ -10,7 +10,9 @@ from deepcontrol.curves import MissingCell, read_runs
 from deepcontrol.entry import compose_cell
 from deepcontrol.sweep import Job, SweepError, train_all
 
-FINISH = "import json, pathlib, sys, time; folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); "
+FINISH = (
+    "import json, pathlib, sys, time; folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); "
+)
 
 
 def job(tmp_path, seed, program):
@@ -30,7 +32,9 @@ def test_a_failing_cell_is_named_and_stops_no_other(tmp_path):
         job(tmp_path, 2, finish("diverged")),
         job(tmp_path, 3, finish("running")),
     ]
-    with pytest.raises(SweepError, match=r"2 of 4 cells failed:\n  cell1, seed 1: the disk is full .*\n  cell3, seed 3:"):
+    with pytest.raises(
+        SweepError, match=r"2 of 4 cells failed:\n  cell1, seed 1: the disk is full .*\n  cell3, seed 3:"
+    ):
         train_all(jobs, at_once=2)
     assert jobs[0].ended and jobs[2].ended
     assert jobs[0].log.read_text() == "all well\n"
@@ -46,7 +50,8 @@ def test_ended_cells_are_not_started_again(tmp_path):
 def test_no_more_run_at_once_than_asked(tmp_path):
     program = (
         "mark = folder.parent / f'running-{folder.name}'; mark.touch(); time.sleep(0.4); "
-        "(folder / 'seen').write_text(str(len(list(folder.parent.glob('running-*'))))); mark.unlink(); " + finish("finished")
+        "(folder / 'seen').write_text(str(len(list(folder.parent.glob('running-*'))))); mark.unlink(); "
+        + finish("finished")
     )
     jobs = [job(tmp_path, seed, program) for seed in range(5)]
     train_all(jobs, at_once=2)

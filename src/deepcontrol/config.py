@@ -110,7 +110,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check(composed: Mapping | DictConfig) -> Config:
-    """The configuration, typed and complete; ConfigError names the first key that is unknown, mistyped or out of range."""
+    """The configuration, typed and complete; ConfigError names the first key that is unknown or has a wrong value."""
     composed = OmegaConf.create(composed)
     _check_keys(composed, Config, "")
     try:

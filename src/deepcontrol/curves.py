@@ -32,9 +32,7 @@ def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
             "cell": cell, "method": config["method"]["name"], "network": config["network"]["name"],
             "minibatch": config["minibatch"], "lr": config["lr"], "seed": config["seed"], "status": status,
         }  # fmt: skip
-        curve, gains, speed = (
-            pd.read_csv(folder / f"{name}.csv") for name in ("curve", "gains", "speed")
-        )
+        curve, gains, speed = (pd.read_csv(folder / f"{name}.csv") for name in ("curve", "gains", "speed"))
         validation = curve[(curve["split"] == "val") & (curve["epoch"] > 0)]
         trained = speed[speed["epoch"] > 0]
         summary = pd.DataFrame([{
@@ -55,5 +53,6 @@ def read_provenance(runs: Iterable[tuple[str, Path]]) -> dict[str, dict]:
     first, *others = manifests.values()
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     return {"all": shared} | {
-        name: {key: value for key, value in manifest.items() if key not in shared} for name, manifest in manifests.items()
+        name: {key: value for key, value in manifest.items() if key not in shared}
+        for name, manifest in manifests.items()
     }

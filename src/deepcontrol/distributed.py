@@ -38,7 +38,9 @@ class Group:
 
     def __init__(self, device: str):
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if device == "cuda" else torch.device("cpu")
+        self.device = (
+            torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if device == "cuda" else torch.device("cpu")
+        )
 
     def __enter__(self) -> "Group":
         backend = "nccl" if self.device.type == "cuda" else "gloo"

@@ -6,19 +6,32 @@ import pandas as pd
 
 SEGNET_CURVES = [("bn", 1), ("bn", 4), ("bn", 8), ("agc", 1), ("agc", 4), ("agc", 8)]  # panels (a) and (b)
 NAMES = {"bn": "BN", "agc": "AGC", "segnet": "SegNet", "classnet": "ClassNet"}
-PAPER = {("segnet", "agc"): 9.73, ("segnet", "bn"): 9.57, ("classnet", "agc"): 5.34, ("classnet", "bn"): 5.53}  # final, %
+PAPER = {
+    ("segnet", "agc"): 9.73,
+    ("segnet", "bn"): 9.57,
+    ("classnet", "agc"): 5.34,
+    ("classnet", "bn"): 5.53,
+}  # final, %
 
 
 def summary_table(folders: list[Path]) -> str:
-    """Markdown: a row a cell, linked to its configuration; final error as mean and range over seeds, a column a folder."""
-    header = ["cell", *(f"{folder.name}: final error" for folder in folders), *(f"{folder.name}: best" for folder in folders)]
+    """Markdown: a row a cell, linked to its configuration; a column a folder, final error as mean and range over seeds."""
+    header = [
+        "cell",
+        *(f"{folder.name}: final error" for folder in folders),
+        *(f"{folder.name}: best" for folder in folders),
+    ]
     rows = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     summaries = [pd.read_csv(folder / "summary.csv") for folder in folders]
     for cell in summaries[0]["cell"].unique():
         runs = [summary[summary["cell"] == cell] for summary in summaries]
         first = runs[0].iloc[0]
         name = f"{NAMES[first.network]} {NAMES[first.method]}, minibatch {first.minibatch}, lr {first.lr:g}"
-        row = [f"[{name}](configs/cell/{cell}.yaml)", *map(final_error, runs), *(f"{run.best_error.mean():.1%}" for run in runs)]
+        row = [
+            f"[{name}](configs/cell/{cell}.yaml)",
+            *map(final_error, runs),
+            *(f"{run.best_error.mean():.1%}" for run in runs),
+        ]
         rows.append("| " + " | ".join(row) + " |")
     return "\n".join(rows)
 

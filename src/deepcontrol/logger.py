@@ -71,10 +71,16 @@ class WandbLogger:
                     self.run.log({"samples_seen": int(row["samples_seen"]), "train/step_loss": float(row["loss"])})
             epochs: dict[int, dict[str, Any]] = {}
             for row in self._new("curve"):
-                measures = {f"{row['split']}/{name}": float(row[name]) for name in ("loss", "error", "global_error", "miou") if row[name]}
+                measures = {
+                    f"{row['split']}/{name}": float(row[name])
+                    for name in ("loss", "error", "global_error", "miou")
+                    if row[name]
+                }
                 epochs.setdefault(int(row["samples_seen"]), {"epoch": int(row["epoch"])}).update(measures)
             for row in self._new("gains"):
-                summary = {f"{row['quantity']}/{row['layer']}/{name}": float(row[name]) for name in ("mean", "min", "max")}
+                summary = {
+                    f"{row['quantity']}/{row['layer']}/{name}": float(row[name]) for name in ("mean", "min", "max")
+                }
                 epochs.setdefault(int(row["samples_seen"]), {}).update(summary)
             examples = self.folder / "examples.png"
             for samples_seen, measures in epochs.items():

@@ -8,7 +8,7 @@ from torch import Tensor
 class Errors:
     """Counts over an evaluation; every process adds its own samples, and ``compute`` adds up the group's.
 
-    error: the fraction of wrongly labelled valid pixels of each image, averaged over images (Deep Control, section 3.1);
+    error: the fraction of wrongly labelled valid pixels of each image, averaged over images (Deep Control, 3.1);
     global_error: that fraction over all valid pixels at once; miou: intersection over union, averaged over the classes
     that occur in labels or predictions. An image without a valid pixel has no error and does not count.
     """

@@ -12,7 +12,7 @@ class Progress:
         self.name, self.epochs, self.minibatch, self.shown = name, epochs, minibatch, shown
         done = max(0, first_epoch - 1) * steps * minibatch
         self.bar = tqdm(
-            total=epochs * steps * minibatch, initial=done, desc=name, unit="image", unit_scale=True, dynamic_ncols=True,
+            total=epochs * steps * minibatch, initial=done, desc=name, unit="image", dynamic_ncols=True,
             disable=not (shown and sys.stderr.isatty()),
         )  # fmt: skip
         self.facts: dict[str, str] = {}

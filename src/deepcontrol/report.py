@@ -33,7 +33,8 @@ def caption(results: Path, curves: pd.DataFrame) -> str:
     seeds = ", ".join(str(seed) for seed in sorted(curves["seed"].unique()))
     return (
         f"Data: {DATA_NAMES[data['name']]}, {data['samples']['train']} training and {data['samples']['validation']} "
-        f"validation images at {height}x{width}. Preset: {preset}, {curves['epoch'].max()} epochs, fixed learning rate. "
+        f"validation images at {height}x{width}. Preset: {preset}, {curves['epoch'].max()} epochs, "
+        "fixed learning rate. "
         f"Seed{'s' if ',' in seeds else ''} {seeds}. Device: {provenance['device']}."
     )
 

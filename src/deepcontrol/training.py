@@ -44,7 +44,9 @@ def train_cell(config: Config) -> float:
         return status["error"]
     samples = len(open_data(config.data, progress=True).train.names)
     if samples < config.minibatch:
-        raise ConfigError(f"minibatch: {config.minibatch} is out of range; allowed are 1 to the {samples} training samples")
+        raise ConfigError(
+            f"minibatch: {config.minibatch} is out of range; allowed are 1 to the {samples} training samples"
+        )
     return launch(train, config, config.devices)
 
 
@@ -123,9 +125,7 @@ def train(config: Config) -> float:
                     "epoch": epoch, "seconds": trained - began, "images_per_s": images_per_s,
                     "evaluation_seconds": evaluated - trained, "peak_memory_mib": peak_memory(group.device),
                 }])  # fmt: skip
-                run.checkpoint(
-                    epoch=epoch, error=error, network=network.state_dict(), optimiser=optimiser.state_dict()
-                )
+                run.checkpoint(epoch=epoch, error=error, network=network.state_dict(), optimiser=optimiser.state_dict())
                 draw(network, validation, data, run.folder / "examples.png")
                 logger.mirror()
 

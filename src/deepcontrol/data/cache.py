@@ -30,7 +30,8 @@ CHANNELS = {"images": (3,), "labels": (), "contours": ()}  # the shape of a pixe
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A packed split of N samples at H x W pixels; the arrays are memory-mapped, and what is written to them never reaches the files.
+    """A packed split of N samples at H x W pixels; the arrays are memory-mapped; what is written to
+    them never reaches the files.
 
     images: uint8 (N, H, W, 3). labels: uint8 (N, H, W), class indices, void 255.
     contours: uint8 (N, H, W), 0 outside the band, 1 in the band, 2 on a contour (see `draw_contours`).
@@ -51,8 +52,16 @@ class Packed:
     checksum: str
 
 
-def pack(layout_module: ModuleType, root: Path, split: str, size: tuple[int, int], cache_root: Path,
-         subset: int | None = None, seed: int = 0, progress: bool = True) -> Packed:
+def pack(
+    layout_module: ModuleType,
+    root: Path,
+    split: str,
+    size: tuple[int, int],
+    cache_root: Path,
+    subset: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Packed:
     """The split at size = (height, width), from its cache below cache_root, which is built where it is not yet there.
 
     With `subset`, a random choice of that many samples, drawn by `seed`, kept in sorted order. A cache belongs to its
@@ -174,6 +183,7 @@ def _pack_all(pack_one: partial, samples: list[Sample], name: str, progress: boo
 
 def _leave_with_parent() -> None:
     """End this worker when its parent is killed: a fork holds the parent's lock for as long as it lives."""
+
     def leave() -> None:
         multiprocessing.parent_process().join()
         os._exit(1)

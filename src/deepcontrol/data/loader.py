@@ -35,9 +35,12 @@ class Loader:
         self.arrays = [torch.from_numpy(array) for array in arrays]
         if device.type == "cuda" and sum(array.nbytes for array in arrays) < torch.cuda.mem_get_info(device)[0] / 4:
             self.arrays = [array.to(device) for array in self.arrays]
-        self.class_counts = torch.stack([
-            torch.bincount(labels.flatten(), minlength=256)[: packed.classes] for labels in torch.from_numpy(packed.labels)
-        ]).float()  # (samples, classes)
+        self.class_counts = torch.stack(
+            [
+                torch.bincount(labels.flatten(), minlength=256)[: packed.classes]
+                for labels in torch.from_numpy(packed.labels)
+            ]
+        ).float()  # (samples, classes)
         self.mean = torch.tensor(mean, device=device).view(1, 3, 1, 1) * 255
         self.std = torch.tensor(std, device=device).view(1, 3, 1, 1) * 255
 

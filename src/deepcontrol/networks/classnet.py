@@ -83,8 +83,8 @@ class _Lateral(nn.Module):
 class _Merge(nn.Module):
     """One level of the decoder:
 
-        contour_L = 1x1(3x3([lateral contour_L, up(contour_{L+1})]))
-        class_L   = 1x1(3x3([lateral class_L, up(class_{L+1}), contour_L]))
+    contour_L = 1x1(3x3([lateral contour_L, up(contour_{L+1})]))
+    class_L   = 1x1(3x3([lateral class_L, up(class_{L+1}), contour_L]))
     """
 
     def __init__(self, units, classes: int, contours: int, activation: str):
