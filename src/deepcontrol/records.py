@@ -58,7 +58,8 @@ class Run:
     """The run folder while a cell trains; only one process writes it.
 
     ``config.yaml``, ``manifest.json`` (versions, git, data), ``curve.csv``, ``steps.csv``, ``gains.csv``,
-    ``speed.csv``, ``checkpoint.pt`` and ``status.json``. Timings have a file of their own, so that the others repeat byte for byte.
+    ``speed.csv``, ``checkpoint.pt`` and ``status.json``. Timings have a file of their own, so that the others repeat
+    byte for byte.
     A checkpoint records how long each CSV file was, and resuming cuts them back to that: a row torn by a kill, or
     written after the checkpoint, never stays.
     """

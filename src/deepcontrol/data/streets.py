@@ -21,7 +21,9 @@ from deepcontrol.data.scene import (
     MOTORCYCLE, PAVING, ROAD, SIDEWALK, SKY, SLATS, STATIC, TERRAIN, THINGS, TRAIN, TRUCK, UNLABELED, WALL, WINDOWS,
     Camera, Scene, render,
 )
-from deepcontrol.data.things import brick, crossing_car, house, lacquer, leaf, person, post, stone, tree, two_wheeler, vehicle
+from deepcontrol.data.things import (
+    brick, crossing_car, house, lacquer, leaf, person, post, stone, tree, two_wheeler, vehicle,
+)
 
 SPLITS = ("train", "val", "test")
 CITY = "paintedtown"
@@ -212,7 +214,7 @@ def paint(
 
 
 def _write_all(write, jobs: list[tuple[str, int]], processes: int, progress: bool) -> None:
-    bar = partial(tqdm, total=len(jobs), desc="painting street scenes", unit="scene", disable=None if progress else True)
+    bar = partial(tqdm, total=len(jobs), desc="Painting streets", unit="scene", disable=None if progress else True)
     if processes == 1:
         for _ in bar(map(write, jobs)):
             pass

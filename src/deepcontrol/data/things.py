@@ -1,7 +1,7 @@
 """What stands in a street: vehicles, people, trees, posts and houses, each drawn into a scene as a few flat parts."""
 
 from deepcontrol.data.scene import (
-    BICYCLE, BRICKS, BUILDING, BUS, CAR, HOUSES, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, SIGN, TRAIN, TRUCK, VEGETATION,
+    BRICKS, BUILDING, BUS, CAR, HOUSES, LIGHT, MOTORCYCLE, PERSON, POLE, RIDER, SIGN, TRAIN, TRUCK, VEGETATION,
     WINDOWS, Scene,
 )
 
