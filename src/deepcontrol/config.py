@@ -123,6 +123,8 @@ def check(composed: Mapping | DictConfig) -> Config:
         if value is not None and not within(value):
             raise ConfigError(f"{key}: {value} is out of range; allowed is {allowed}")
     config.method = {"name": config.method.get("name"), **asdict(make_units(config))}
+    if config.data.name == "streets" and config.data.scenes is None:
+        raise ConfigError(f"data.scenes: nothing to paint; allowed is {RANGES['data.scenes'][1]}")
     if config.lr is None:
         config.lr = config.base_lr * config.minibatch
     if type(config.devices) is int and config.devices > config.minibatch:
