@@ -102,7 +102,7 @@ def test_online_with_a_server_that_never_answers_trains_on(scenes, tmp_path):
         )
     assert stderr.count("W&B is left out") + stderr.count("W&B cannot be reached") == 1, stderr
     assert len(pd.read_csv(folder / "curve.csv")) == 3
-    assert seconds < 60
+    assert seconds < 90
 
 
 def test_no_logger_leaves_no_trace(scenes, tmp_path):

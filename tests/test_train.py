@@ -87,7 +87,7 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_does_not(command
 
 
 def test_two_devices_in_a_sweep_equal_one(command, tmp_path):
-    """AGC has no batch statistics and BN may synchronise its own: shared out over two processes, both give one curve."""
+    """AGC has no batch statistics and BN may synchronise its own: shared out, both give one process's curve."""
     run(command("--multirun", "method=bn,agc", "devices=2", runs="two"))
     run(command("method=agc", runs="one"))
     folders = {path.name.split("-")[1]: path for path in (tmp_path / "two").glob("*/*") if path.is_dir()}
@@ -191,19 +191,25 @@ def test_wrong_commands_end_in_a_sentence(command, tmp_path):
 
 
 @pytest.mark.parametrize("data", ["cityscapes", "camvid"])
-def test_missing_data_ends_within_five_seconds_with_the_layout(command, tmp_path, data):
-    began = time.monotonic()
-    done = run(command(f"data={data}", f"data.root={tmp_path}/nowhere", tiny=["preset=smoke"]), expected=1)
-    waited = time.monotonic() - began
-    assert f"{tmp_path}/nowhere is missing; expected:" in done.stderr and "<root>/" in done.stderr
-    assert waited < 5 or os.getloadavg()[0] > 2.5, f"{waited:.1f} s"
+def test_missing_data_ends_at_once_with_the_layout(command, tmp_path, data):
+    """No more than two seconds above what importing takes, which is most of the five there are on a quiet machine."""
+    arguments = command(f"data={data}", f"data.root={tmp_path}/nowhere", tiny=["preset=smoke"])
+    waits = []
+    for _ in range(2):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import hydra, deepcontrol.training"], check=True)
+        imported = time.monotonic()
+        done = run(arguments, expected=1)
+        waits.append((time.monotonic() - imported) - (imported - began))
+        assert f"{tmp_path}/nowhere is missing; expected:" in done.stderr and "<root>/" in done.stderr
+    assert min(waits) < 2
 
 
 def test_smoke_reproduction_end_to_end(scenes, tmp_path):
-    """Every cell of Figure 1 through the real command line, to tables and figures; then a second call that trains nothing."""
+    """Every cell of Figure 1 through the real command line, to tables and figures; a second call trains nothing."""
     command = [
-        sys.executable, str(ROOT / "scripts" / "reproduce.py"), "figure1", "--preset", "smoke", "--runs", str(tmp_path / "runs"),
-        "--results", str(tmp_path / "results"), "logger=none", "epochs=1", "data.scenes=[10,4]", f"data.cache={scenes}",
+        sys.executable, str(ROOT / "scripts" / "reproduce.py"), "figure1", "--preset", "smoke",
+        "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "logger=none", "epochs=1", "data.scenes=[10,4]", f"data.cache={scenes}",
     ]  # fmt: skip
     done = run(command)
     results = tmp_path / "results" / "figure1" / "streets-smoke"
