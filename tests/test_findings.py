@@ -33,10 +33,12 @@ def folder(tmp_path):
             }
             offset = 0.004 * seed
             rows.append(
-                {**settings, "seed": seed, "status": "finished", "final_error": error + offset, "best_error": error}
+                {**settings, "seed": seed, "status": "finished", "seconds": 90.0}
+                | {"final_error": error + offset, "best_error": error}
             )
+            layer = {**settings, "seed": seed, "quantity": "lambda"}
             gains += [
-                {**settings, "seed": seed, "epoch": epoch, "depth": depth, "quantity": "lambda", "mean": 1 - epoch * depth / 100}
+                {**layer, "epoch": epoch, "depth": depth, "mean": 1 - epoch * depth / 100}
                 for epoch in (0, 1) for depth in range(25)
             ]  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)

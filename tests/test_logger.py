@@ -23,8 +23,8 @@ def scenes(tmp_path_factory):
 
 def train(scenes, runs, *arguments, **environment):
     command = [
-        sys.executable, str(ROOT / "scripts" / "train.py"), "preset=smoke", "data.scenes=[30,4]", "threads=1", "minibatch=1",
-        "epochs=1", f"data.cache={scenes}", f"runs={runs}", *arguments,
+        sys.executable, str(ROOT / "scripts" / "train.py"), "preset=smoke", "data.scenes=[30,4]", "threads=1",
+        "minibatch=1", "epochs=1", f"data.cache={scenes}", f"runs={runs}", *arguments,
     ]  # fmt: skip
     without = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     began = time.monotonic()

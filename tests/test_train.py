@@ -209,7 +209,8 @@ def test_smoke_reproduction_end_to_end(scenes, tmp_path):
     """Every cell of Figure 1 through the real command line, to tables and figures; a second call trains nothing."""
     command = [
         sys.executable, str(ROOT / "scripts" / "reproduce.py"), "figure1", "--preset", "smoke",
-        "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"), "logger=none", "epochs=1", "data.scenes=[10,4]", f"data.cache={scenes}",
+        "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"),
+        "logger=none", "epochs=1", "data.scenes=[10,4]", f"data.cache={scenes}",
     ]  # fmt: skip
     done = run(command)
     results = tmp_path / "results" / "figure1" / "streets-smoke"

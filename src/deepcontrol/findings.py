@@ -114,6 +114,13 @@ def lambda_by_depth(gains: pd.DataFrame) -> str:
     )
 
 
+def cost(folder: Path) -> str:
+    summary = pd.read_csv(folder / "summary.csv")
+    seeds = summary["seed"].nunique()
+    minutes = summary["seconds"].sum() / seeds / 60
+    return f"{seeds} seed{'s' if seeds > 1 else ''}; the cells of one took {minutes:.0f} minutes of a core or GPU"
+
+
 def write_readme(readme: Path, folders: list[Path]) -> None:
     """Put table and answers between the README's markers."""
     before, marker, rest = readme.read_text().partition("<!-- findings -->\n")
@@ -126,6 +133,6 @@ def write_readme(readme: Path, folders: list[Path]) -> None:
 def findings(folders: list[Path]) -> str:
     parts = [summary_table(folders)]
     for folder in folders:
-        parts.append(f"What `results/figure1/{folder.name}` says of the paper's claims:")
+        parts.append(f"What `results/figure1/{folder.name}` says of the paper's claims ({cost(folder)}):")
         parts.append("\n".join(f"- {answer}" for answer in answers(folder)))
     return "\n\n".join(parts) + "\n"
