@@ -224,7 +224,6 @@ def test_parallel_and_serial_builds_give_the_same_bytes(tmp_path: Path, monkeypa
     assert decoders and f".{os.getpid()}" not in decoders
 
 
-@pytest.mark.slow
 def test_after_a_killed_build_two_at_once_both_end_well(source: Path, tmp_path: Path, monkeypatch) -> None:
     def start(seconds: float, parallel_from: int) -> multiprocessing.Process:
         monkeypatch.setattr(cache, "PARALLEL_FROM", parallel_from)
