@@ -110,7 +110,8 @@ def lambda_by_depth(gains: pd.DataFrame) -> str:
     verdict = "yes" if last < deepest else "no"
     return (
         f"Is lambda smaller by the classifier than in the deepest layers (SegNet, minibatch 4)? **{verdict}**: "
-        f"{last:.2f} in the last unit, {deepest:.2f} on average at the bottom (the paper: near 0, and near 1)"
+        f"{last:.2f} in the last unit, {deepest:.2f} on average at the bottom (all began at 1, so a value "
+        "of 1 may only be one that has not moved; the paper: near 0, and near 1)"
     )
 
 
