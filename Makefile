@@ -4,19 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-DATA ?= streets
+DATA ?=
 PRESET ?= desk
 SEEDS ?= 0
 RESULTS ?= reproduced
 OVERRIDES ?=
-STUDY := figure1 --data $(DATA) --preset $(PRESET) --seeds $(SEEDS) --results $(RESULTS)
+REPRODUCE = $(BIN)/python scripts/reproduce.py $(1) $(if $(DATA),--data $(DATA)) --preset $(PRESET) --seeds $(SEEDS) --results $(RESULTS) $(OVERRIDES)
 
-.PHONY: help install reproduce-figure1 figures test data-camvid data-streets lock clean
+.PHONY: help install reproduce reproduce-figure1 reproduce-scale reproduce-zero-mean reproduce-bn figures test data-camvid data-cifar10 data-streets lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 	@echo
-	@echo '  DATA=streets|camvid|cityscapes   PRESET=smoke|desk|gpu|paper   SEEDS=0,1,2   RESULTS=reproduced'
+	@echo '  DATA=streets|camvid|cityscapes, or street_objects|cifar10|imagefolder   PRESET=smoke|desk|gpu|paper   SEEDS=0,1,2   RESULTS=reproduced'
 	@echo '  OVERRIDES="epochs=20 logger=none"   PYTHON=python3.12   DATA_ROOT=/where/data/lies'
 
 install: $(VENV)/installed ## Create .venv with everything in it
@@ -29,13 +29,27 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@touch $@
 
 reproduce-figure1: install ## Train the twelve cells of Figure 1 and draw it (DATA, PRESET, SEEDS)
-	@$(BIN)/python scripts/reproduce.py $(STUDY) $(OVERRIDES)
+	@$(call REPRODUCE,figure1)
+
+reproduce-scale: install ## Both phases of the Scale report: small CNN and VGG-16, tanh and ReLU, BN and Scale
+	@$(call REPRODUCE,scale)
+
+reproduce-zero-mean: install ## Mean Shift Rejection: zero-mean kernels and noise against BN, up to divergence
+	@$(call REPRODUCE,zero_mean)
+
+reproduce-bn: install ## The notes on batch normalisation: rates, recipe, saturation, inference, all methods
+	@$(call REPRODUCE,bn)
+
+reproduce: reproduce-figure1 reproduce-scale reproduce-zero-mean reproduce-bn ## All four, each on its embedded data
 
 figures: install ## Draw the committed results again, training nothing
-	@$(BIN)/python scripts/figures.py results/figure1/*
+	@$(BIN)/python scripts/figures.py results/*/*
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2
+
+data-cifar10: install ## Download CIFAR-10 into DATA_ROOT, or data/
+	@$(BIN)/python scripts/prepare_data.py network=vgg16 data=cifar10 preset=$(PRESET)
 
 data-streets: install ## Paint the street scenes (PRESET)
 	@$(BIN)/python scripts/prepare_data.py data=streets preset=$(PRESET)

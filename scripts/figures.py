@@ -1,6 +1,6 @@
 """Draw the figures of results folders again from their committed tables, and put the findings in the README:
 
-python scripts/figures.py results/figure1/*
+python scripts/figures.py results/*/*
 """
 
 import sys

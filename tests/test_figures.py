@@ -9,7 +9,8 @@ from matplotlib.colors import rgb_to_hsv, to_rgb
 from matplotlib.text import Text
 
 from deepcontrol import style
-from deepcontrol.figures import MissingCurveError, figure1, lambda_figure, save
+from deepcontrol.studies.figure1 import MissingCurveError, figure1, lambda_figure
+from deepcontrol.style import save
 
 KEY = ["method", "network", "minibatch", "lr"]
 # What the paper's eight panels hold, in drawing order, written down apart from the module's own table.

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from deepcontrol.entry import cells, compose_cell
-from deepcontrol.findings import answers, findings, summary_table, write_readme
+from deepcontrol.findings import findings, write_readme
+from deepcontrol.studies.figure1_claims import answers, table as summary_table
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = sorted((ROOT / "results" / "figure1").glob("*-*"))
@@ -16,8 +17,8 @@ COMMITTED = sorted((ROOT / "results" / "figure1").glob("*-*"))
 @pytest.fixture
 def folder(tmp_path):
     """A results folder in which everything goes as in the paper."""
-    folder = tmp_path / "streets-desk"
-    folder.mkdir()
+    folder = tmp_path / "figure1" / "streets-desk"
+    folder.mkdir(parents=True)
     rows, gains = [], []
     for cell in cells("figure1"):
         config = compose_cell([f"cell={cell}"])
@@ -96,9 +97,9 @@ def test_table_gives_mean_and_range_and_counts_divergence(folder):
 
 def test_the_readme_is_rewritten_between_its_markers_only(folder, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- findings -->\nold\n<!-- /findings -->\nafter\n")
+    readme.write_text("before\n<!-- findings: figure1 -->\nold\n<!-- /findings: figure1 -->\nafter\n")
     write_readme(readme, [folder])
-    assert readme.read_text() == f"before\n<!-- findings -->\n{findings([folder])}<!-- /findings -->\nafter\n"
+    assert readme.read_text() == f"before\n<!-- findings: figure1 -->\n{findings('figure1', [folder])}<!-- /findings: figure1 -->\nafter\n"
     readme.write_text("no markers")
     with pytest.raises(ValueError, match="markers"):
         write_readme(readme, [folder])

@@ -19,19 +19,28 @@ class Network:
     name: str = MISSING
     width: float = 1.0
     activation: str = "relu"
+    dropout: float = 0.0
+    identity_init: bool = False
     widths: dict[str, float] = field(default_factory=dict)  # width by preset
 
 
 @dataclass
 class Data:
     name: str = MISSING
+    label: str | None = None  # its name in run folders and figures; ``name`` if left out
     root: str = MISSING
     cache: str = "cache"
     size: list[int] = MISSING  # height, width
     sizes: dict[str, list[int]] = field(default_factory=dict)  # size by preset
+    class_weights: str = "enet"
     train_size: int | None = None  # a seeded choice of that many training samples; all if left out
+    train_sizes: dict[str, int | None] = field(default_factory=dict)  # train_size by preset
+    validation_size: int | None = None
+    validation_sizes: dict[str, int | None] = field(default_factory=dict)
     scenes: list[int] | None = None  # streets: painted for training, for validation
     scene_counts: dict[str, list[int]] = field(default_factory=dict)  # scenes by preset
+    objects: list[int] | None = None  # street_objects: painted of each class for training, for validation
+    object_counts: dict[str, list[int]] = field(default_factory=dict)  # objects by preset
 
 
 @dataclass
@@ -52,14 +61,20 @@ class Config:
     preset: str = MISSING
     cell: str | None = None
     minibatch: int = MISSING
+    optimiser: str = "sgd"
     base_lr: float = 0.02
     lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
+    noise: float = 0.0
+    gated_gradients: bool = False
+    shuffle: str = "thorough"
+    distortion: float = 0.0
     weighted_mean: bool = False
     divergence: float = 1000.0
     seed: int = 0
     epochs: int = MISSING
+    epoch_counts: dict[str, int] = field(default_factory=dict)  # epochs by preset
     precision: str = "fp32"
     runs: str = "runs"
     device: str = "auto"
@@ -83,12 +98,21 @@ def _pair(least: int) -> tuple[Callable, str]:
     return lambda pair: len(pair) == 2 and min(pair) >= least, f"two whole numbers of at least {least}"
 
 
+_FRACTION = (lambda fraction: 0 <= fraction < 1, "a number from 0 to below 1")
+
+PIXELS = ("segnet", "classnet"), ("streets", "cityscapes", "camvid")  # networks and data that label every pixel
+WHOLE_IMAGES = ("vgg16", "small_cnn"), ("street_objects", "cifar10", "imagefolder")  # one label an image
+
 # key: (test, what is allowed); a key that is None where that is its default is not tested
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "minibatch": _whole(1),
     "base_lr": (lambda rate: 0 < rate < float("inf"), "a number above 0"),
     "lr": (lambda rate: 0 < rate < float("inf"), "a number above 0"),
-    "momentum": (lambda momentum: 0 <= momentum < 1, "a number from 0 to below 1"),
+    "momentum": _FRACTION,
+    "optimiser": _one_of("sgd", "adam"),
+    "noise": _FRACTION,
+    "distortion": _FRACTION,
+    "shuffle": _one_of("thorough", "minibatches"),
     "weight_decay": (lambda decay: 0 <= decay < float("inf"), "a number of at least 0"),
     "divergence": (lambda bound: bound > 0, "a number above 0"),
     "seed": _whole(0),
@@ -97,13 +121,17 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "device": _one_of("auto", "cpu", "cuda"),
     "devices": (_whole_or_auto, "a whole number of at least 1, or auto"),
     "threads": (_whole_or_auto, "a whole number of at least 1, or auto"),
-    "network.name": _one_of("segnet", "classnet"),
+    "network.name": _one_of(*PIXELS[0], *WHOLE_IMAGES[0]),
     "network.width": (lambda width: 0 < width <= 16, "a number above 0, up to 16"),
-    "network.activation": _one_of("relu", "tanh", "identity"),
-    "data.name": _one_of("streets", "cityscapes", "camvid"),
+    "network.activation": _one_of("relu", "tanh", "sigmoid", "identity"),
+    "network.dropout": _FRACTION,
+    "data.name": _one_of(*PIXELS[1], *WHOLE_IMAGES[1]),
+    "data.class_weights": _one_of("enet", "none"),
     "data.size": _pair(32),
     "data.scenes": _pair(1),
+    "data.objects": _pair(1),
     "data.train_size": _whole(1),
+    "data.validation_size": _whole(1),
     "logger.name": _one_of("none", "wandb"),
     "logger.mode": _one_of("offline", "online"),
 }
@@ -123,8 +151,11 @@ def check(composed: Mapping | DictConfig) -> Config:
         if value is not None and not within(value):
             raise ConfigError(f"{key}: {value} is out of range; allowed is {allowed}")
     config.method = {"name": config.method.get("name"), **asdict(make_units(config))}
-    if config.data.name == "streets" and config.data.scenes is None:
-        raise ConfigError(f"data.scenes: nothing to paint; allowed is {RANGES['data.scenes'][1]}")
+    for name, counts in (("streets", "scenes"), ("street_objects", "objects")):
+        if config.data.name == name and getattr(config.data, counts) is None:
+            raise ConfigError(f"data.{counts}: nothing to paint; allowed is {RANGES[f'data.{counts}'][1]}")
+    _check_network(config)
+    config.data.label = config.data.label or config.data.name
     if config.lr is None:
         config.lr = config.base_lr * config.minibatch
     if type(config.devices) is int and config.devices > config.minibatch:
@@ -133,6 +164,20 @@ def check(composed: Mapping | DictConfig) -> Config:
             f"allowed are 1 to {config.minibatch}"
         )
     return config
+
+
+def _check_network(config: Config) -> None:
+    network, data = config.network.name, config.data.name
+    networks, fitting = PIXELS if network in PIXELS[0] else WHOLE_IMAGES
+    if data not in fitting:
+        does = "labels every pixel" if networks is PIXELS[0] else "classifies whole images"
+        raise ConfigError(f"data: {data} does not fit {network}, which {does}; allowed are {', '.join(fitting)}")
+    if config.network.dropout and networks is PIXELS[0]:
+        raise ConfigError(f"network.dropout: {network} has no hidden linear layer to drop from; allowed is 0")
+    if config.network.identity_init and network == "small_cnn":
+        raise ConfigError("network.identity_init: every layer of small_cnn changes the width; allowed is false")
+    if config.network.identity_init and config.method["name"] == "zero_mean":
+        raise ConfigError("network.identity_init: an identity kernel has no zero mean; allowed with zero_mean is false")
 
 
 def make_units(config: Config):

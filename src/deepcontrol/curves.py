@@ -15,14 +15,16 @@ class MissingCell(Exception):
 
 
 def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
-    """The tidy tables ``curves``, ``gains`` and ``summary`` of runs given as (cell, run folder).
+    """The tidy tables ``curves``, ``steps``, ``gains`` and ``summary`` of runs given as (cell, run folder).
 
-    curves: cell, method, network, minibatch, lr, seed, status, epoch, samples_seen, split, loss, error, global_error,
-    miou. gains: the same settings, epoch, samples_seen, layer, depth, quantity, mean, min, max. summary, a row a run:
-    final_error, best_error, seconds (training and evaluation), images_per_s (training; the median epoch), run.
+    Every row begins with its cell's settings: cell, method, network, activation, minibatch, lr, noise, seed, status.
+    curves: epoch, samples_seen, split, loss, error, global_error, miou. steps: step, samples_seen, loss. gains: epoch,
+    samples_seen, layer, depth, quantity, mean, min, max; alpha at every step of the first layer, at epoch ends of the
+    others. summary, a row a run: final_error, best_error, seconds (training and evaluation), images_per_s (training;
+    the median epoch), parameters, run.
     MissingCell if a folder holds no ended run.
     """
-    tables: dict[str, list[pd.DataFrame]] = {"curves": [], "gains": [], "summary": []}
+    tables: dict[str, list[pd.DataFrame]] = {"curves": [], "steps": [], "gains": [], "summary": []}
     for cell, folder in runs:
         status = read_status(folder)["status"]
         if status not in ENDED:
@@ -30,9 +32,11 @@ def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
         config = yaml.safe_load((folder / "config.yaml").read_text())
         settings = {
             "cell": cell, "method": config["method"]["name"], "network": config["network"]["name"],
-            "minibatch": config["minibatch"], "lr": config["lr"], "seed": config["seed"], "status": status,
+            "activation": config["network"]["activation"], "minibatch": config["minibatch"], "lr": config["lr"],
+            "noise": config["noise"], "seed": config["seed"], "status": status,
         }  # fmt: skip
-        curve, gains, speed = (pd.read_csv(folder / f"{name}.csv") for name in ("curve", "gains", "speed"))
+        curve, steps, gains, speed = (pd.read_csv(folder / f"{name}.csv") for name in ("curve", "steps", "gains", "speed"))
+        gains = gains[(gains["depth"] == 0) | gains["samples_seen"].isin(curve["samples_seen"])].reset_index(drop=True)
         validation = curve[(curve["split"] == "val") & (curve["epoch"] > 0)]
         trained = speed[speed["epoch"] > 0]
         summary = pd.DataFrame([{
@@ -40,9 +44,10 @@ def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
             "best_error": validation["error"].min(),
             "seconds": (speed["seconds"] + speed["evaluation_seconds"]).sum(),
             "images_per_s": trained["images_per_s"].median(),
+            "parameters": json.loads((folder / "manifest.json").read_text())["parameters"],
             "run": folder.name,
         }])  # fmt: skip
-        for name, table in (("curves", curve), ("gains", gains), ("summary", summary)):
+        for name, table in (("curves", curve), ("steps", steps), ("gains", gains), ("summary", summary)):
             tables[name].append(pd.concat([pd.DataFrame([settings] * len(table)), table], axis=1))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
 

@@ -1,4 +1,4 @@
-"""One pass over the data: training with SGD, or evaluation of every sample once."""
+"""One pass over the data: training, or evaluation of every sample once."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +21,7 @@ def train_epoch(
     criterion: Criterion,
     optimiser: torch.optim.Optimizer,
     autocast: Callable[[], AbstractContextManager],
+    after_step: Callable[[], None],
 ) -> Iterator[list[float]]:
     """Train on the minibatches; yields the losses of the latest steps, every CHECKED_EVERY steps and at the end."""
     network.train()
@@ -34,6 +35,7 @@ def train_epoch(
         # A process's loss is its part of a sum, and DDP averages gradients: times their number, the mean is the sum.
         (loss * processes).backward()
         optimiser.step()
+        after_step()
         losses.append(loss.detach())
         if len(losses) == CHECKED_EVERY:
             yield _summed(losses)

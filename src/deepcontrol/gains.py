@@ -52,3 +52,34 @@ def gain_rows(network: nn.Module, images: Tensor, epoch: int, samples_seen: int)
             rows.append({**place, "quantity": quantity, **summary})
         rows.append({**place, "quantity": "mean_shift", **dict.fromkeys(("mean", "min", "max"), shift)})
     return rows
+
+
+class Trace:
+    """What changes by the step and not by the gradient: every layer's alpha after each step, for gains.csv."""
+
+    def __init__(self, network: nn.Module, images: Tensor):
+        alphas = {layer: unit.gains().get("alpha") for layer, unit in units_of(network).items()}
+        self.places: list[tuple[str, int]] = []
+        if any(alpha is not None for alpha in alphas.values()):
+            order = enumerate(mean_shifts(network, images))
+            self.places = [(layer, depth) for depth, layer in order if alphas[layer] is not None]
+        self.alphas = [alphas[layer] for layer, _ in self.places]
+        self.steps: list[Tensor] = []
+
+    def step(self) -> None:
+        if self.alphas:
+            self.steps.append(torch.stack(self.alphas))  # copies
+
+    def rows(self, epoch: int, steps: int, minibatch: int) -> list[dict[str, Any]]:
+        """Rows for gains.csv of all steps but the epoch's last, which ``gain_rows`` gives; the trace starts anew."""
+        values = torch.stack(self.steps).tolist() if self.steps else []
+        self.steps = []
+        first = (epoch - 1) * steps + 1
+        return [
+            {
+                "epoch": epoch, "samples_seen": step * minibatch, "layer": layer, "depth": depth, "quantity": "alpha",
+                **dict.fromkeys(("mean", "min", "max"), alpha),
+            }
+            for step, alphas in enumerate(values, start=first) if step < epoch * steps
+            for (layer, depth), alpha in zip(self.places, alphas)
+        ]  # fmt: skip

@@ -78,15 +78,17 @@ class WandbLogger:
                 }
                 epochs.setdefault(int(row["samples_seen"]), {"epoch": int(row["epoch"])}).update(measures)
             for row in self._new("gains"):
+                if int(row["samples_seen"]) not in epochs and not self._mirrored(int(row["samples_seen"])):
+                    continue  # alpha has a row a step
                 summary = {
                     f"{row['quantity']}/{row['layer']}/{name}": float(row[name]) for name in ("mean", "min", "max")
                 }
                 epochs.setdefault(int(row["samples_seen"]), {}).update(summary)
             examples = self.folder / "examples.png"
-            for samples_seen, measures in epochs.items():
+            for samples_seen, measures in sorted(epochs.items()):
                 self.run.log({"samples_seen": samples_seen, **measures})
             if epochs and examples.exists():
-                self.run.log({"samples_seen": samples_seen, "examples": self.wandb.Image(str(examples))})
+                self.run.log({"samples_seen": max(epochs), "examples": self.wandb.Image(str(examples))})
         except Exception as error:  # whatever ails W&B must not stop a run
             self.run = None
             say(f"W&B stopped answering, curves go on in {self.folder} ({type(error).__name__}: {error})")
@@ -99,6 +101,9 @@ class WandbLogger:
             self.run.finish()
         except Exception as error:  # whatever ails W&B must not stop a run
             say(f"W&B did not finish, curves are in {self.folder} ({type(error).__name__}: {error})")
+
+    def _mirrored(self, samples_seen: int) -> bool:
+        return samples_seen // self.run.config["minibatch"] % STEPS_MIRRORED == 0
 
     def _new(self, name: str) -> Iterator[dict[str, str]]:
         with (self.folder / f"{name}.csv").open() as file:

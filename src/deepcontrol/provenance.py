@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from deepcontrol.config import Config
 from deepcontrol.data.sources import Splits
 
 
-def manifest(config: Config, data: Splits) -> dict[str, Any]:
+def manifest(config: Config, data: Splits, network: nn.Module) -> dict[str, Any]:
     return {
         "git": git_state(),
         "versions": {
@@ -23,8 +24,9 @@ def manifest(config: Config, data: Splits) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if config.device == "cuda" else f"cpu ({platform.machine()})",
         "devices": config.devices,
         "threads": torch.get_num_threads(),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "data": {
-            "name": config.data.name,
+            "name": config.data.label,
             "size": list(config.data.size),
             "samples": {"train": len(data.train.names), "validation": len(data.validation.names)},
             "checksums": {"train": data.train.checksum, "validation": data.validation.checksum},

@@ -36,22 +36,22 @@ def identity(config: Config) -> dict[str, Any]:
     The number of devices stays: batch statistics of each device's own share depend on it.
     """
     plain = asdict(config)
-    for key in ("logger", "runs", "device", "threads", "cell", "base_lr"):
+    for key in ("logger", "runs", "device", "threads", "cell", "base_lr", "epoch_counts"):
         del plain[key]
-    for key in ("root", "cache", "sizes", "scene_counts"):
+    for key in ("root", "cache", "sizes", "scene_counts", "object_counts", "train_sizes", "validation_sizes"):
         del plain["data"][key]
     del plain["network"]["widths"]
     return plain
 
 
 def run_folder(config: Config) -> Path:
-    """runs/<data>-<preset>/<network>-<method>-minibatch<m>-lr<lr>-seed<seed>-<hash of the identity>."""
+    """runs/<data label>-<preset>/<network>-<method>-minibatch<m>-lr<lr>-seed<seed>-<hash of the identity>."""
     digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
     name = (
         f"{config.network.name}-{config.method['name']}-minibatch{config.minibatch}"
         f"-lr{config.lr:g}-seed{config.seed}{f'-devices{config.devices}' * (config.devices != 1)}-{digest}"
     )
-    return Path(config.runs) / f"{config.data.name}-{config.preset}" / name
+    return Path(config.runs) / f"{config.data.label}-{config.preset}" / name
 
 
 class Run:

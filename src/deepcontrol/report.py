@@ -8,22 +8,23 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from deepcontrol.figures import figure1, lambda_figure
+from deepcontrol.studies import STUDIES
 from deepcontrol.style import save
 
 DATA_NAMES = {
     "streets": "painted street scenes (synthetic, 19 Cityscapes classes)",
     "cityscapes": "Cityscapes",
     "camvid": "CamVid photographs (11 classes)",
+    "street_objects": "objects cut from painted street scenes (synthetic, 10 classes)",
+    "cifar10": "CIFAR-10",
+    "cifar10-jpeg": "cifar10-jpeg (CIFAR-10, every image once through JPEG)",
 }
 
 
 def draw_study(results: Path) -> list[Path]:
-    """Draw figure1 and lambda (PNG, SVG, PDF) from the tables in the folder; returns the files."""
-    curves, gains = (pd.read_csv(results / name) for name in ("curves.csv", "gains.csv.gz"))
-    words = caption(results, curves)
-    drawn = save(figure1(curves, words), results / "figure1")
-    return drawn + save(lambda_figure(gains, curves, words), results / "lambda")
+    """Draw the study's figures (PNG, SVG, PDF) from the tables in results = .../<study>/<data>-<preset>."""
+    figures = STUDIES[results.parent.name].draw(results, caption(results, pd.read_csv(results / "curves.csv")))
+    return [path for name, figure in figures.items() for path in save(figure, results / name)]
 
 
 def caption(results: Path, curves: pd.DataFrame) -> str:
@@ -32,7 +33,7 @@ def caption(results: Path, curves: pd.DataFrame) -> str:
     height, width = data["size"]
     seeds = ", ".join(str(seed) for seed in sorted(curves["seed"].unique()))
     return (
-        f"Data: {DATA_NAMES[data['name']]}, {data['samples']['train']} training and {data['samples']['validation']} "
+        f"Data: {DATA_NAMES.get(data['name'], data['name'])}, {data['samples']['train']} training and {data['samples']['validation']} "
         f"validation images at {height}x{width}. Preset: {preset}, {curves['epoch'].max()} epochs, "
         "fixed learning rate. "
         f"Seed{'s' if ',' in seeds else ''} {seeds}. Device: {provenance['device']}."

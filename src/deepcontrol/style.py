@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 METHOD_COLOURS = {"bn": "#0072B2", "agc": "#D55E00", "none": "#6E6E6E", "scale": "#009E73", "zero_mean": "#7B4FA3"}
 METHOD_NAMES = {"bn": "BN", "agc": "AGC", "none": "none", "scale": "Scale", "zero_mean": "Zero-mean"}
 METHOD_DASHES = {"bn": "-", "agc": (0, (5, 1.6)), "none": ":", "scale": "-.", "zero_mean": (0, (3, 1, 1, 1, 1, 1))}
-NETWORK_NAMES = {"segnet": "SegNet", "classnet": "ClassNet"}
+NETWORK_NAMES = {"segnet": "SegNet", "classnet": "ClassNet", "vgg16": "VGG-16", "small_cnn": "small CNN"}
 # From the lightest shade, which gets the line with most ink, to the darkest.
 DASHES = ["-", (0, (5, 1.6)), (0, (6, 1.6, 1.2, 1.6)), (0, (1.2, 1.3))]
 # Viridis without its yellow end, which white paper swallows.

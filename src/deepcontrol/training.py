@@ -4,9 +4,11 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,21 +16,22 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from deepcontrol import networks
-from deepcontrol.config import Config, ConfigError, make_units
-from deepcontrol.data.loader import Loader
+from deepcontrol.assembly import build_network, make_criterion, make_optimiser
+from deepcontrol.config import Config, ConfigError
+from deepcontrol.data.loader import Loader, Minibatch
 from deepcontrol.data.sources import Splits, open_data
 from deepcontrol.distributed import Group, choose_device, choose_devices, launch
 from deepcontrol.epoch import evaluate, train_epoch
 from deepcontrol.examples import draw_examples
-from deepcontrol.gains import gain_rows
+from deepcontrol.gains import Trace, gain_rows
+from deepcontrol.layers.batch_norm import gather_population
 from deepcontrol.logger import NoLogger, make_logger
-from deepcontrol.losses import Criterion, enet_weights
 from deepcontrol.progress import Progress
 from deepcontrol.provenance import manifest
 from deepcontrol.records import ENDED, Run
 
 EXAMPLES = 3  # validation samples drawn each epoch
+POPULATION_MINIBATCHES = 32  # that population statistics are averaged over, before each evaluation
 
 
 def train_cell(config: Config) -> float:
@@ -68,21 +71,17 @@ def train(config: Config) -> float:
             for split in (data.train, data.validation)
         )
         torch.manual_seed(config.seed)
-        options = {"width": config.network.width, "activation": config.network.activation}
-        network = networks.build(config.network.name, make_units(config), data.train.classes, **options)
+        network = build_network(config, data.train.classes)
         network.to(group.device, memory_format=torch.channels_last)
-        optimiser = torch.optim.SGD(
-            network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-        class_counts = torch.from_numpy(data.train.class_counts).to(group.device)
-        criterion = Criterion(enet_weights(class_counts), config.weighted_mean)
+        optimiser = make_optimiser(config, network)
+        criterion = make_criterion(config, torch.from_numpy(data.train.class_counts).to(group.device))
         autocast = nullcontext
         if config.precision == "bf16":
             autocast = partial(torch.autocast, group.device.type, torch.bfloat16)
 
         run = Run(config)
         if writes:
-            run.open(manifest(config, data))
+            run.open(manifest(config, data, network))
         dist.barrier()  # from here on the folder is in order, and every process may read its checkpoint
         state = run.load_checkpoint() or {"epoch": -1, "error": 1.0}
         if state["epoch"] >= 0:
@@ -92,6 +91,7 @@ def train(config: Config) -> float:
         parallel = DistributedDataParallel(network) if group.size > 1 else network
         logger = make_logger(config, run.folder) if writes else NoLogger()
         logger.mirror()
+        trace = Trace(network, validation.images(EXAMPLES))
         steps = len(training) // config.minibatch
         progress = Progress(run.folder.name, epoch + 1, config.epochs, steps, config.minibatch, shown=writes)
 
@@ -100,8 +100,8 @@ def train(config: Config) -> float:
             began, losses = time.perf_counter(), []
             if epoch > 0:
                 torch.manual_seed(hash((config.seed, epoch, group.rank)))
-                minibatches = training.shuffled(config.minibatch, config.seed, epoch)
-                for latest in train_epoch(parallel, minibatches, criterion, optimiser, autocast):
+                minibatches = shuffled(training, config, epoch)
+                for latest in train_epoch(parallel, minibatches, criterion, optimiser, autocast, trace.step):
                     losses += latest
                     progress.step(len(latest), latest[-1])
                     if not all(abs(loss) <= config.divergence for loss in latest):  # nan is not
@@ -111,8 +111,10 @@ def train(config: Config) -> float:
             seen = epoch * steps * config.minibatch
             if writes:
                 run.append("steps", step_rows(losses, epoch, steps, config.minibatch))
+                run.append("gains", trace.rows(epoch, steps, config.minibatch))
             if verdict == "diverged":
                 break
+            gather_population(network, population_minibatches(training, config, epoch))
             measures = evaluate(network, validation, criterion, config.minibatch, autocast)
             evaluated = time.perf_counter()
             error = measures["error"]
@@ -148,6 +150,16 @@ def prepare_torch(config: Config) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def shuffled(training: Loader, config: Config, epoch: int) -> Iterator[Minibatch]:
+    thorough = config.shuffle == "thorough"
+    return training.shuffled(config.minibatch, config.seed, epoch, thorough, config.distortion)
+
+
+def population_minibatches(training: Loader, config: Config, epoch: int) -> Iterator[torch.Tensor]:
+    """Training minibatches for Algorithm 2 of batch normalisation: the first of the next epoch, in its order."""
+    return (minibatch.images for minibatch in islice(shuffled(training, config, epoch + 1), POPULATION_MINIBATCHES))
+
+
 def step_rows(losses: list[float], epoch: int, steps: int, minibatch: int) -> list[dict]:
     first = (epoch - 1) * steps + 1
     return [
@@ -171,6 +183,8 @@ def peak_memory(device: torch.device) -> float:
 @torch.no_grad()
 def draw(network: nn.Module, validation: Loader, data: Splits, path: Path) -> None:
     """The first validation samples, their labels and what the network makes of them."""
+    if not data.palette:
+        return  # images with one label have no picture of their segmentation
     network.eval()
     predicted = network(validation.images(EXAMPLES))["classes"].argmax(1).cpu().numpy()
     split = data.validation

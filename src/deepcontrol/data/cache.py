@@ -33,8 +33,8 @@ class Packed:
     """A packed split of N samples at H x W pixels; the arrays are memory-mapped; what is written to
     them never reaches the files.
 
-    images: uint8 (N, H, W, 3). labels: uint8 (N, H, W), class indices, void 255.
-    contours: uint8 (N, H, W), 0 outside the band, 1 in the band, 2 on a contour (see `draw_contours`).
+    images: uint8 (N, H, W, 3). labels: uint8 (N, H, W), class indices, void 255; (N, 1, 1) where an image has one.
+    contours: uint8, as labels, 0 outside the band, 1 in the band, 2 on a contour (see `draw_contours`).
     class_counts: int64 (classes,), the valid pixels of each class. mean, std: per channel, of the images in [0, 1].
     has_instances: whether contours come from instance ids; if not, from class indices.
     checksum: sha256 over all of the above.
@@ -89,7 +89,7 @@ def pack(
         if folder.exists():
             print(f"The packed cache {folder} is torn or altered: building it again.", file=sys.stderr)
             shutil.rmtree(folder)
-        _build(samples, layout_module, size, folder, progress)
+        _build(samples, layout_module.TRAIN_IDS, len(layout_module.classes(root)), size, folder, progress)
     if packed := _load(folder):
         return packed
     raise DataError(f"The packed cache {folder} was altered while it was built; is its disk sound?")
@@ -123,7 +123,7 @@ def _choose(samples: list[Sample], subset: int, seed: int, place: str) -> list[S
 
 
 def _file_list(samples: list[Sample], root: Path) -> list[tuple[str, int, int]]:
-    files = (path for sample in samples for path in (sample.image, sample.label, sample.instance) if path)
+    files = (path for sample in samples for path in sample.files)
     return [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
@@ -135,7 +135,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(samples: list[Sample], layout_module: ModuleType, size: tuple[int, int], folder: Path, progress: bool):
+def _build(
+    samples: list[Sample], train_ids: np.ndarray, classes: int, size: tuple[int, int], folder: Path, progress: bool
+) -> None:
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     if unfinished.exists():  # left by a process that was killed: the lock is ours, so nobody writes there
         shutil.rmtree(unfinished)
@@ -144,15 +146,17 @@ def _build(samples: list[Sample], layout_module: ModuleType, size: tuple[int, in
         raise DataError(f"The packed cache {folder} needs {needed:,} bytes, and its disk has {free:,} left.")
     unfinished.mkdir()
     try:
+        label_size = (1, 1) if isinstance(samples[0].label, int) else size
         for array, channels in CHANNELS.items():
-            open_memmap(unfinished / f"{array}.npy", "w+", np.uint8, (len(samples), *size, *channels))
-        pack_one = partial(_pack_one, unfinished, layout_module.TRAIN_IDS, size)
+            pixels = size if array == "images" else label_size
+            open_memmap(unfinished / f"{array}.npy", "w+", np.uint8, (len(samples), *pixels, *channels))
+        pack_one = partial(_pack_one, unfinished, train_ids, size)
         counts, sums, squares = _pack_all(pack_one, samples, folder.name, progress)
         pixels = len(samples) * size[0] * size[1]
         record = {
             "names": [sample.name for sample in samples],
-            "classes": len(layout_module.CLASSES),
-            "class_counts": counts[: len(layout_module.CLASSES)].tolist(),
+            "classes": classes,
+            "class_counts": counts[:classes].tolist(),
             "mean": (sums / (255 * pixels)).tolist(),
             "std": [(pixels * int(s2) - int(s1) ** 2) ** 0.5 / (255 * pixels) for s1, s2 in zip(sums, squares)],
             "has_instances": all(sample.instance for sample in samples),

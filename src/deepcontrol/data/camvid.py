@@ -35,6 +35,10 @@ LAYOUT = """\
     <root>/{train,val,test}annot/<name>.png"""
 
 
+def classes(_root: Path) -> tuple[str, ...]:
+    return CLASSES
+
+
 def find(root: Path, split: str) -> list[Sample]:
     """The samples of a split, "train", "val" or "test", sorted by name: an image and its label share the file stem.
 

@@ -44,6 +44,10 @@ LAYOUT = """\
     <root>/gtFine/{train,val}/<city>/<name>_gtFine_instanceIds.png"""
 
 
+def classes(_root: Path) -> tuple[str, ...]:
+    return CLASSES
+
+
 def find(root: Path, split: str) -> list[Sample]:
     """The samples of a split, "train" or "val", sorted by name.
 

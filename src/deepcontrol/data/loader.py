@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from deepcontrol.data.cache import Packed
+from deepcontrol.data.distortion import distort, draw_factors
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Minibatch:
     """One process's share of a minibatch, and what all the shares hold together."""
 
     images: Tensor  # (n, 3, H, W) float32, standardised, channels last
-    labels: Tensor  # (n, H, W) uint8, 255 void
+    labels: Tensor  # (n, H, W) uint8, 255 void; (n, 1, 1) where an image has one label
     contours: Tensor  # (n, H, W) uint8, 0 outside the band, 1 in it, 2 on a contour
     class_counts: Tensor  # (classes,) float32, valid pixels of each class over all shares
     samples: int  # over all shares
@@ -47,28 +48,48 @@ class Loader:
     def __len__(self) -> int:
         return len(self.class_counts)
 
-    def shuffled(self, minibatch: int, seed: int, epoch: int) -> Iterator[Minibatch]:
-        """One epoch in an order drawn from seed and epoch; a last minibatch that is not full is left out."""
-        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(self)))
-        for first in range(0, len(self) - minibatch + 1, minibatch):
-            yield self[order[first : first + minibatch]]
+    def shuffled(
+        self, minibatch: int, seed: int, epoch: int, thorough: bool = True, distortion: float = 0.0
+    ) -> Iterator[Minibatch]:
+        """One epoch in an order drawn from seed and epoch; a last minibatch that is not full is left out.
+
+        Not ``thorough``: minibatches are put together once, by the seed, and only their order is drawn. ``distortion``
+        is photometric, drawn for each sample by seed and epoch (Ioffe & Szegedy 2015, section 4.2.1).
+        """
+        generator = np.random.default_rng([seed, epoch])
+        if thorough:
+            minibatches = self._minibatches(minibatch, generator)
+        else:
+            minibatches = generator.permutation(self._minibatches(minibatch, np.random.default_rng(seed)))
+        for indices in torch.from_numpy(minibatches):
+            yield self._share(indices, draw_factors(minibatch, distortion, generator) if distortion else None)
+
+    def _minibatches(self, minibatch: int, generator: np.random.Generator) -> np.ndarray:
+        order = generator.permutation(len(self))
+        return order[: len(self) // minibatch * minibatch].reshape(-1, minibatch)
 
     def in_order(self, minibatch: int) -> Iterator[Minibatch]:
         """Every sample once; a share may be empty at the end."""
         for indices in torch.arange(len(self)).split(minibatch):
-            yield self[indices]
+            yield self._share(indices)
 
     def images(self, count: int) -> Tensor:
         """The first ``count`` images, or all there are, whole in each process; standardised, (n, 3, H, W)."""
         return self._standardised(self.arrays[0][:count].to(self.device))
 
-    def __getitem__(self, indices: Tensor) -> Minibatch:
-        share = indices[self.process :: self.processes]
+    def _share(self, indices: Tensor, factors: Tensor | None = None) -> Minibatch:
+        own = slice(self.process, None, self.processes)
         images, labels, contours = (
-            array[share.to(array.device)].to(self.device, non_blocking=True) for array in self.arrays
+            array[indices[own].to(array.device)].to(self.device, non_blocking=True) for array in self.arrays
         )
         class_counts = self.class_counts[indices].sum(0).to(self.device, non_blocking=True)
-        return Minibatch(self._standardised(images), labels, contours, class_counts, len(indices))
+        return Minibatch(
+            self._standardised(images, None if factors is None else factors[own]),
+            labels, contours, class_counts, len(indices),
+        )  # fmt: skip
 
-    def _standardised(self, images: Tensor) -> Tensor:
-        return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+    def _standardised(self, images: Tensor, factors: Tensor | None = None) -> Tensor:
+        pixels = images.permute(0, 3, 1, 2).float()
+        if factors is not None:
+            pixels = distort(pixels, factors)
+        return (pixels - self.mean) / self.std

@@ -21,12 +21,19 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """The files of one picture: the image, its map of label values and, where the layout has one, of instance ids."""
+    """One picture: the image, its map of label values and, where the layout has one, of instance ids.
+
+    The image is a file or pixels, uint8 (H, W, 3); the label a file, or the class index of the whole image.
+    """
 
     name: str
-    image: Path
-    label: Path
-    instance: Path | None
+    image: Path | np.ndarray
+    label: Path | int
+    instance: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        return [part for part in (self.image, self.label, self.instance) if isinstance(part, Path)]
 
 
 def list_files(root: Path, folder: str, pattern: str, endings: tuple[str, ...], layout: str) -> list[Path]:
@@ -56,15 +63,18 @@ def decode(
     """Read a sample and resize it to size = (height, width): the image bilinear with antialiasing, the maps nearest.
 
     Returns the image (height, width, 3) uint8, the class indices (height, width) uint8 with void 255, and the
-    instance ids (height, width) int32 or None. Without a size the files' own is kept. Raises DataError, naming the
+    instance ids (height, width) int32 or None. The class of a whole image is a map of one pixel, (1, 1). Without a size the files' own is kept. Raises DataError, naming the
     file, where one cannot be read, is not a single-channel map, or differs in size from its image.
     """
-    image = _read(sample.image).convert("RGB")
-    maps = [_read_map(path, image.size, sample.image) for path in (sample.label, sample.instance) if path]
+    image = _read(sample.image).convert("RGB") if isinstance(sample.image, Path) else Image.fromarray(sample.image)
+    paths = [path for path in (sample.label, sample.instance) if isinstance(path, Path)]
+    maps = [_read_map(path, image.size, sample.image) for path in paths]
     if size is not None:
         width_first = (size[1], size[0])
         image = image.resize(width_first, Image.Resampling.BILINEAR)
         maps = [ids.resize(width_first, Image.Resampling.NEAREST) for ids in maps]
+    if isinstance(sample.label, int):
+        return np.asarray(image), np.full((1, 1), sample.label, np.uint8), None
     values, *instances = (np.asarray(ids) for ids in maps)
     labels = train_ids[np.minimum(values, VOID)]  # a value beyond the table is void, as 255 itself is
     return np.asarray(image), labels, instances[0] if instances else None

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepcontrol.data import camvid, cityscapes
+from deepcontrol.data import camvid, cityscapes, imagefolder
 from deepcontrol.data.cache import Packed, pack
 from deepcontrol.data.streets import paint
 
-LAYOUTS = {"streets": cityscapes, "cityscapes": cityscapes, "camvid": camvid}
+LAYOUTS = {"streets": cityscapes, "cityscapes": cityscapes, "camvid": camvid, "imagefolder": imagefolder}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,6 @@ def open_data(options, progress: bool = False) -> Splits:
         layout.find(root, split)
     packed = [
         pack(layout, root, split, size, Path(options.cache), subset, progress=progress)
-        for split, subset in (("train", options.train_size), ("val", None))
+        for split, subset in (("train", options.train_size), ("val", options.validation_size))
     ]
-    return Splits(*packed, layout.CLASSES, layout.PALETTE)
+    return Splits(*packed, layout.classes(root), layout.PALETTE)

@@ -12,6 +12,10 @@ def _tanh_backward(gradient: Tensor, output: Tensor) -> Tensor:
     return torch.ops.aten.tanh_backward(gradient, output)
 
 
+def _sigmoid_backward(gradient: Tensor, output: Tensor) -> Tensor:
+    return torch.ops.aten.sigmoid_backward(gradient, output)
+
+
 def _identity(signal: Tensor) -> Tensor:
     return signal
 
@@ -20,6 +24,7 @@ def _identity(signal: Tensor) -> Tensor:
 ACTIVATIONS = {
     "relu": (torch.relu_, _relu_backward, lambda: nn.ReLU(inplace=True)),
     "tanh": (torch.tanh_, _tanh_backward, nn.Tanh),
+    "sigmoid": (torch.sigmoid_, _sigmoid_backward, nn.Sigmoid),
     "identity": (_identity, lambda gradient, output: gradient.clone(), nn.Identity),
 }
 
@@ -31,5 +36,5 @@ def check_activation(name: str) -> str:
 
 
 def activation_module(name: str) -> nn.Module:
-    """``relu``, ``tanh`` or ``identity`` as a module; ValueError for any other name."""
+    """``relu``, ``tanh``, ``sigmoid`` or ``identity`` as a module; ValueError for any other name."""
     return ACTIVATIONS[check_activation(name)][2]()

@@ -72,3 +72,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, inference={self.inference}, synchronised={self.synchronised}"
+
+
+def gather_population(network, minibatches):
+    pass

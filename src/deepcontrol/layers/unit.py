@@ -2,7 +2,9 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 
 class Unit(nn.Sequential):
@@ -23,3 +25,16 @@ def he_normal_(layer: nn.Module) -> nn.Module:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+@torch.no_grad()
+def identity_(unit: Unit) -> None:
+    """Let the unit's convolution start as the identity, if it keeps the number of channels."""
+    layer = unit[0]
+    if layer.weight.shape[0] != layer.weight.shape[1]:
+        return
+    kernel = nn.init.dirac_(torch.empty_like(layer.weight))
+    if parametrize.is_parametrized(layer, "weight"):
+        layer.weight = kernel
+    else:
+        layer.weight.copy_(kernel)

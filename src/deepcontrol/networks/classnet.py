@@ -51,6 +51,11 @@ class ClassNet(nn.Module):
         class_path, contour_path = paths
         return {"classes": self.classify(class_path), "contours": self.delineate(contour_path)}
 
+    def identity_units(self) -> list[nn.Module]:
+        """The units between two convolutions: all but the first after a pooling and those that join paths."""
+        levels = [unit for level in self.levels for unit in (level.first[1], *level.second)]
+        return levels + [path[1] for merge in self.merges for path in (merge.contours, merge.classes)]
+
 
 class _Level(nn.Module):
     """Twice a 3x3 and a 1x1 unit, the two 1x1 outputs concatenated and projected back to the width."""

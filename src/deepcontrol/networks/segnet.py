@@ -39,3 +39,7 @@ class SegNet(nn.Module):
         for group in self.decoder:
             x = group(max_unpool(x, *pooled.pop()))
         return {"classes": self.classify(x)}
+
+    def identity_units(self) -> list[nn.Module]:
+        """The units between two convolutions: all but the first after a pooling or unpooling."""
+        return [unit for group in [*self.encoder, *self.decoder] for unit in group[1:]]

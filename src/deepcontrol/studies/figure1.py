@@ -1,5 +1,6 @@
 """Figure 1 of the paper on automatic gain control (Ruff 2017, arXiv 1706.03907), and its lambda, from tidy tables."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from deepcontrol import style
-from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES, NETWORK_NAMES, SMALL_SIZE, TEXT_SIZE, save
-
-__all__ = ["MissingCurveError", "figure1", "lambda_figure", "save"]
+from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES, NETWORK_NAMES, SMALL_SIZE, TEXT_SIZE
 
 SCALED = [(1, 0.02), (4, 0.08), (8, 0.16)]  # (minibatch, learning rate), the rate in proportion
 PANELS = {  # title, quantity, network, methods, (minibatch, learning rate)
@@ -30,6 +29,12 @@ Y_LABELS = {"error": "validation error\n(% of pixels wrongly labelled)", "loss":
 PAPER_FINAL_ERROR = {"c": {"agc": 9.73, "bn": 9.57}, "d": {"agc": 5.34, "bn": 5.53}}  # %, Cityscapes, 150 epochs
 PAPER_NOTE = {"a": "paper: minibatch 1 ends about\n2 points above 4 and 8"}
 LAMBDA_CELL = (4, 0.08)  # the one minibatch and learning rate that Figure 1 has for both networks
+
+
+def draw(results: Path, words: str) -> dict[str, Figure]:
+    """The study's figures by name, from the tables in its results folder; ``words`` is the caption."""
+    curves, gains = (pd.read_csv(results / name) for name in ("curves.csv", "gains.csv.gz"))
+    return {"figure1": figure1(curves, words), "lambda": lambda_figure(gains, curves, words)}
 
 
 class MissingCurveError(LookupError):
@@ -132,7 +137,7 @@ def lambda_figure(gains: pd.DataFrame, curves: pd.DataFrame, caption: str) -> Fi
     diverged = set(curves.cell[curves.status == "diverged"])
     figure, axes = style.new_figure(10, 9, 2, 2)
     key, counts = ["seed", "epoch", "layer"], []
-    for (by_depth, over_training), network in zip(axes, NETWORK_NAMES):
+    for (by_depth, over_training), network in zip(axes, ("segnet", "classnet")):
         rows = reached_by_all(select(lambdas, key, "The lambda figure", "agc", network, LAMBDA_CELL))
         others = lambdas[(lambdas.network == network) & ~lambdas.cell.isin(diverged | set(rows.cell))]
         title = f"{NETWORK_NAMES[network]}, minibatch 4, lr 0.08" + " (diverged)" * bool(diverged & set(rows.cell))

@@ -1,0 +1,23 @@
+"""The studies, one a paper: what each draws from its results folder, and what its paper claims.
+
+Of a results folder ``results/<study>/<data>-<preset>``, ``draw`` makes the figures, ``table`` a Markdown table with the
+paper's values beside ours, ``answers`` a sentence with a verdict for each claim.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from deepcontrol.studies import figure1, figure1_claims
+
+
+@dataclass(frozen=True)
+class Study:
+    draw: Callable[[Path, str], dict[str, Figure]]
+    table: Callable[[list[Path]], str]
+    answers: Callable[[Path], list[str]]
+
+
+STUDIES = {"figure1": Study(figure1.draw, figure1_claims.table, figure1_claims.answers)}
