@@ -27,4 +27,5 @@ class Units:
 
     def linear_unit(self, in_features: int, out_features: int, activation: str = "relu") -> Unit:
         linear = he_normal_(nn.Linear(in_features, out_features, bias=False))
-        return Unit(linear, nn.BatchNorm1d(out_features), activation_module(activation))
+        control = BatchNorm2d(out_features, self.inference, self.synchronised)
+        return Unit(linear, control, activation_module(activation))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from deepcontrol.studies import figure1, figure1_claims
+from deepcontrol.studies import figure1, figure1_claims, scale, scale_claims
 
 
 @dataclass(frozen=True)
@@ -20,4 +20,7 @@ class Study:
     answers: Callable[[Path], list[str]]
 
 
-STUDIES = {"figure1": Study(figure1.draw, figure1_claims.table, figure1_claims.answers)}
+STUDIES = {
+    "figure1": Study(figure1.draw, figure1_claims.table, figure1_claims.answers),
+    "scale": Study(scale.draw, scale_claims.table, scale_claims.answers),
+}

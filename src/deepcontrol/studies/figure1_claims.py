@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from deepcontrol.style import METHOD_NAMES, NETWORK_NAMES
-from deepcontrol.summaries import final_error
+from deepcontrol.studies.cells import final_error
 
 SEGNET_CURVES = [("bn", 1), ("bn", 4), ("bn", 8), ("agc", 1), ("agc", 4), ("agc", 8)]  # panels (a) and (b)
 # Final validation error in percent: Cityscapes, 150 epochs (Deep Control, section 3.3)
