@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepcontrol.config import ConfigError
+from deepcontrol.config import PIXELS, WHOLE_IMAGES, ConfigError
 from deepcontrol.entry import CONFIGS, cells, compose_cell
 from deepcontrol.records import identity, run_folder
 
@@ -14,14 +14,35 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize(
-    "choice", list(itertools.product(*map(options, ("method", "network", "data", "preset")))), ids="-".join
-)
-def test_every_combination_composes(choice):
-    groups = ("method", "network", "data", "preset")
-    config = compose_cell([f"{group}={name}" for group, name in zip(groups, choice)])
-    assert (config.method["name"], config.network.name, config.data.name, config.preset) == choice
+FITTING = [pair for networks, data in (PIXELS, WHOLE_IMAGES) for pair in itertools.product(networks, data)]
+
+
+@pytest.mark.parametrize("preset", options("preset"))
+@pytest.mark.parametrize("network, data", FITTING)
+@pytest.mark.parametrize("method", options("method"))
+def test_every_combination_composes(method, network, data, preset):
+    config = compose_cell([f"method={method}", f"network={network}", f"data={data}", f"preset={preset}"])
+    assert (config.method["name"], config.network.name, config.data.name, config.preset) == (
+        method, network, data, preset,
+    )  # fmt: skip
     assert config.data.size == config.data.sizes[config.preset]
+    assert config.epochs == config.epoch_counts[config.preset]
+
+
+def test_every_network_and_data_set_is_of_one_kind():
+    assert sorted(name for networks, _ in (PIXELS, WHOLE_IMAGES) for name in networks) == options("network")
+    assert sorted(name for _, data in (PIXELS, WHOLE_IMAGES) for name in data) == options("data")
+
+
+@pytest.mark.parametrize("network, data", [("segnet", "streets"), ("vgg16", "street_objects")])
+def test_a_network_brings_data_that_fits_it(network, data):
+    assert compose_cell([f"network={network}"]).data.name == data
+
+
+@pytest.mark.parametrize("cell", cells("*"))
+def test_every_cell_composes_and_is_as_named(cell):
+    config = compose_cell([f"cell={cell}"])
+    assert config.cell == cell and run_folder(config)
 
 
 FIGURE_1 = {  # section 3: every pair of minibatch and learning rate that a panel shows
@@ -57,7 +78,24 @@ WRONG = {
     "lr=fast": "lr: .*fast.*Float",
     "epochs=0": "epochs: 0 .*at least 1",
     "network.width=0": "network.width: 0.0 .*above 0",
-    "network.activation=gelu": "network.activation: gelu .*relu, tanh, identity",
+    "network.activation=gelu": "network.activation: gelu .*relu, tanh, sigmoid, identity",
+    "+network.dropout=0.5": "network.dropout: segnet has no hidden linear layer",
+    "network=vgg16 network.dropout=1": "network.dropout: 1.0 .*below 1",
+    "network=small_cnn +network.identity_init=true": "network.identity_init: .*small_cnn",
+    "network.identity_init=true method=zero_mean": "network.identity_init: .*zero mean",
+    "network=vgg16 data=camvid": "data: camvid does not fit vgg16.*street_objects, cifar10, imagefolder",
+    "data=imagefolder": "data: imagefolder does not fit segnet.*streets, cityscapes, camvid",
+    "network=vgg16 data.objects=null": "data.objects: nothing to paint.*two whole numbers",
+    "data.class_weights=equal": "data.class_weights: equal .*enet, none",
+    "optimiser=lion": "optimiser: lion .*sgd, adam",
+    "noise=1": "noise: 1.0 .*below 1",
+    "distortion=-0.1": "distortion: -0.1 .*from 0",
+    "shuffle=never": "shuffle: never .*thorough, minibatches",
+    "method=scale method.momentum=1.5": "momentum: 1.5 .*from 0 to 1",
+    "method=zero_mean method.projection_weight=2": "method.projection_weight: 2.0 .*from 0 to 1",
+    "method=group_norm +method.groups=0": "method.groups: 0 .*at least 1",
+    "method=bn method.inference=batch method.synchronised=true": "method.synchronised: .*use false",
+    "method=bn method.inference=moving": "method.inference: 'moving' .*running, population, batch",
     "data.size=[64]": r"data.size: \[64\] .*two whole numbers",
     "data.size=[16,64]": r"data.size: \[16, 64\] .*at least 32",
     "data.scenes=null": "data.scenes: nothing to paint.*two whole numbers",
@@ -72,7 +110,7 @@ WRONG = {
     "method.background=mode": "method.background: 'mode' .*mean, median, window",
     "method.window=4": "method.window: 4 .*odd",
     "method.window=wide": "method.window: .*wide.*Integer",
-    "method.name=gain": "method: 'gain' .*agc, bn, none",
+    "method.name=gain": "method: 'gain' .*agc, bn, .*none",
     "logger.mode=sometimes": "logger.mode: sometimes .*offline, online",
     "momentum=1": "momentum: 1.0 .*below 1",
     "seed=-1": "seed: -1 .*at least 0",
@@ -82,7 +120,7 @@ WRONG = {
 @pytest.mark.parametrize("override", WRONG)
 def test_wrong_values_are_refused_by_name(override):
     with pytest.raises(ConfigError, match=WRONG[override]):
-        compose_cell([override])
+        compose_cell(override.split())
 
 
 def test_run_folders_tell_experiments_apart_and_ignore_where_they_run():
@@ -90,7 +128,9 @@ def test_run_folders_tell_experiments_apart_and_ignore_where_they_run():
     elsewhere = ["logger=none", "threads=1", "device=cpu", "data.cache=/elsewhere", "base_lr=0.5 lr=0.08".split()[1]]
     assert run_folder(compose_cell(elsewhere)) == base
     others = ["lr=0.081", "seed=1", "method=bn", "momentum=0.8", "method.window=9", "data.size=[64,130]", "epochs=11",
-              "network.width=0.2", "data.scenes=[400,101]", "devices=2", "weighted_mean=true"]  # fmt: skip
+              "network.width=0.2", "data.scenes=[400,101]", "devices=2", "weighted_mean=true", "noise=0.1",
+              "gated_gradients=true", "shuffle=minibatches", "distortion=0.1", "optimiser=adam", "+data.label=painted",
+              "network.identity_init=true", "data.class_weights=none", "+data.validation_size=5"]  # fmt: skip
     folders = {run_folder(compose_cell([other])) for other in others}
     assert len(folders) == len(others) and base not in folders
     assert base.name.startswith("segnet-agc-minibatch4-lr0.08-seed0-")

@@ -2,6 +2,20 @@
 
 from deepcontrol.layers.auto_gain import AutoGainControl2d
 from deepcontrol.layers.auto_gain_conv import AutoGainConv2d
-from deepcontrol.layers.batch_norm import BatchNorm2d
+from deepcontrol.layers.batch_norm import BatchNorm2d, gather_population
+from deepcontrol.layers.folding import fold
+from deepcontrol.layers.noise import GainNoise2d
+from deepcontrol.layers.scale import ScaleActivation
+from deepcontrol.layers.zero_mean import ZeroMeanConv2d, re_project
 
-__all__ = ["AutoGainControl2d", "AutoGainConv2d", "BatchNorm2d"]
+__all__ = [
+    "AutoGainControl2d",
+    "AutoGainConv2d",
+    "BatchNorm2d",
+    "GainNoise2d",
+    "ScaleActivation",
+    "ZeroMeanConv2d",
+    "fold",
+    "gather_population",
+    "re_project",
+]

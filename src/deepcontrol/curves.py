@@ -35,7 +35,9 @@ def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
             "activation": config["network"]["activation"], "minibatch": config["minibatch"], "lr": config["lr"],
             "noise": config["noise"], "seed": config["seed"], "status": status,
         }  # fmt: skip
-        curve, steps, gains, speed = (pd.read_csv(folder / f"{name}.csv") for name in ("curve", "steps", "gains", "speed"))
+        curve, steps, gains, speed = (
+            pd.read_csv(folder / f"{name}.csv") for name in ("curve", "steps", "gains", "speed")
+        )
         gains = gains[(gains["depth"] == 0) | gains["samples_seen"].isin(curve["samples_seen"])].reset_index(drop=True)
         validation = curve[(curve["split"] == "val") & (curve["epoch"] > 0)]
         trained = speed[speed["epoch"] > 0]

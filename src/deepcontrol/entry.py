@@ -25,7 +25,7 @@ def compose_cell(overrides: Sequence[str]) -> Config:
 
 
 def cells(study: str) -> list[str]:
-    """The names of a study's committed cells, such as ``figure1``; the costly ones first."""
+    """The names of a study's committed cells, such as ``figure1``, sorted."""
     return sorted(path.stem for path in (CONFIGS / "cell").glob(f"{study}_*.yaml"))
 
 

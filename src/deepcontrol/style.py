@@ -15,7 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; a method keeps its colour in every figure.
 METHOD_COLOURS = {"bn": "#0072B2", "agc": "#D55E00", "none": "#6E6E6E", "scale": "#009E73", "zero_mean": "#7B4FA3"}
-METHOD_NAMES = {"bn": "BN", "agc": "AGC", "none": "none", "scale": "Scale", "zero_mean": "Zero-mean"}
+METHOD_NAMES = {
+    "bn": "BN", "agc": "AGC", "none": "none", "scale": "Scale", "zero_mean": "Zero-mean", "group_norm": "GroupNorm",
+    "instance_norm": "InstanceNorm", "layer_norm": "LayerNorm", "weight_norm": "WeightNorm", "selu": "SELU",
+}  # fmt: skip
 METHOD_DASHES = {"bn": "-", "agc": (0, (5, 1.6)), "none": ":", "scale": "-.", "zero_mean": (0, (3, 1, 1, 1, 1, 1))}
 NETWORK_NAMES = {"segnet": "SegNet", "classnet": "ClassNet", "vgg16": "VGG-16", "small_cnn": "small CNN"}
 # From the lightest shade, which gets the line with most ink, to the darkest.

@@ -114,7 +114,8 @@ def train(config: Config) -> float:
                 run.append("gains", trace.rows(epoch, steps, config.minibatch))
             if verdict == "diverged":
                 break
-            gather_population(network, population_minibatches(training, config, epoch))
+            with autocast():
+                gather_population(network, population_minibatches(training, config, epoch))
             measures = evaluate(network, validation, criterion, config.minibatch, autocast)
             evaluated = time.perf_counter()
             error = measures["error"]

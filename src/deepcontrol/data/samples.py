@@ -63,8 +63,9 @@ def decode(
     """Read a sample and resize it to size = (height, width): the image bilinear with antialiasing, the maps nearest.
 
     Returns the image (height, width, 3) uint8, the class indices (height, width) uint8 with void 255, and the
-    instance ids (height, width) int32 or None. The class of a whole image is a map of one pixel, (1, 1). Without a size the files' own is kept. Raises DataError, naming the
-    file, where one cannot be read, is not a single-channel map, or differs in size from its image.
+    instance ids (height, width) int32 or None. The class of a whole image is a map of one pixel, (1, 1). Without a size
+    the files' own is kept. Raises DataError, naming the file, where one cannot be read, is not a single-channel map, or
+    differs in size from its image.
     """
     image = _read(sample.image).convert("RGB") if isinstance(sample.image, Path) else Image.fromarray(sample.image)
     paths = [path for path in (sample.label, sample.instance) if isinstance(path, Path)]

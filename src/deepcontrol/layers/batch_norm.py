@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 INFERENCE = ("running", "population", "batch")
 
@@ -29,8 +28,8 @@ class BatchNorm2d(nn.BatchNorm2d):
     the default group instead of one process's share, on CPU (gloo) as on GPUs, where torch's SyncBatchNorm runs on the
     latter alone.
 
-    Unlike torch, a channel with a single value is not an error: it normalises to beta, the running averages are
-    left alone, and it is warned of once.
+    Unlike torch, a channel with a single value is not an error: it normalises to beta, counts neither in the running
+    averages nor in the population's moments, and is warned of once.
     """
 
     def __init__(
@@ -47,53 +46,49 @@ class BatchNorm2d(nn.BatchNorm2d):
         self.inference, self.synchronised = inference, synchronised
         if inference == "population":
             self.register_buffer("population_mean", torch.zeros(num_features))
-            self.register_buffer("population_var", torch.full((num_features,), torch.nan))  # not gathered yet
+            self.register_buffer("population_var", -torch.ones(num_features))  # below zero: not gathered yet
         self.gathered: list[tuple[Tensor, Tensor]] | None = None  # moments of each minibatch, while they are gathered
 
     def forward(self, z: Tensor) -> Tensor:
         if not (self.training or self.inference == "batch"):
-            return self._by(*self.inference_moments(), z)
-        if self.gathered is not None or self.synchronised and dist.is_initialized() and dist.get_world_size() > 1:
+            return self._fused(z, *self.inference_moments(), training=False)
+        apart = self.synchronised and _processes() > 1
+        if apart or self.gathered is not None or z.numel() == self.num_features:
             return self._by_transform(z)
         averages = (self.running_mean, self.running_var) if self.training else (None, None)
-        if z.numel() == self.num_features:
-            warnings.warn("batch normalisation of a single value a channel: the output is beta", stacklevel=2)
-            averages = (None, None)
-        # torch's own kernel rather than batch_normalise below: a slow BN would flatter what it is compared with
-        return torch.batch_norm(
-            z, self.weight, self.bias, *averages, True, self.momentum, self.eps, torch.backends.cudnn.enabled
-        )
+        return self._fused(z, *averages, training=True)
 
-    def inference_moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance that evaluation normalises by; ValueError for ``batch``, which has none of its own."""
-        if self.inference == "batch":
-            raise ValueError("inference: 'batch' takes the statistics of each minibatch and keeps none")
-        if self.inference == "running":
-            return self.running_mean, self.running_var
-        if self.population_var.isnan().any():
-            raise RuntimeError("population statistics have not been gathered: call gather_population first")
-        return self.population_mean, self.population_var
-
-    def _by(self, mean: Tensor, variance: Tensor, z: Tensor) -> Tensor:
+    def _fused(self, z: Tensor, mean: Tensor | None, variance: Tensor | None, training: bool) -> Tensor:
+        # torch's own kernel, though batch_normalise says the same: a slow BN would flatter what it is compared with
         return torch.batch_norm(
-            z, self.weight, self.bias, mean, variance, False, 0.0, self.eps, torch.backends.cudnn.enabled
+            z, self.weight, self.bias, mean, variance, training, self.momentum, self.eps, torch.backends.cudnn.enabled
         )
 
     def _by_transform(self, z: Tensor) -> Tensor:
         y, mean, variance, values = batch_normalise(z, self.weight, self.bias, self.eps, self.synchronised)
-        unbiased = variance.detach() * (values / max(values - 1, 1))
+        if values == 1:
+            warnings.warn("batch normalisation of a single value a channel: the output is beta", stacklevel=3)
+            return y
+        mean, unbiased = mean.detach(), variance.detach() * (values / (values - 1))
         if self.gathered is not None:
-            self.gathered.append((mean.detach(), unbiased))
-        elif self.training and values > 1:
-            self.running_mean.lerp_(mean.detach().to(self.running_mean.dtype), self.momentum)
+            self.gathered.append((mean, unbiased))
+        elif self.training:
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         return y
 
+    def inference_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance that evaluation normalises by. ``batch`` has none: ValueError."""
+        if self.inference == "batch":
+            raise ValueError("inference: 'batch' keeps no statistics; allowed here are running and population")
+        if self.inference == "running":
+            return self.running_mean, self.running_var
+        if (self.population_var < 0).any():
+            raise RuntimeError("the population statistics are not gathered yet: call gather_population first")
+        return self.population_mean, self.population_var
+
     def gains(self) -> dict[str, Tensor]:
         return {"gamma": self.weight, "beta": self.bias}
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of positions will do, also none."""
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, inference={self.inference}, synchronised={self.synchronised}"
@@ -102,27 +97,41 @@ class BatchNorm2d(nn.BatchNorm2d):
 def batch_normalise(
     x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5, synchronised: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, int]:
-    """The batch normalising transform (Algorithm 1), written out: y, mean, variance, and the number of values a channel.
+    """The batch normalising transform (Algorithm 1): y, its mean and variance, and m, the number of values a channel.
 
-        mean = 1/m sum x,  variance = 1/m sum (x - mean)^2,  y = gamma (x - mean) / sqrt(variance + eps) + beta
+        mean = 1/m sum x,   variance = 1/m sum (x - mean)^2,   y = gamma (x - mean) / sqrt(variance + eps) + beta
 
-    x and y: (N, C, ...); gamma, beta, mean, variance: (C,). The gradient passes through mean and variance: without that,
-    biases below would grow without end (``bias_growth``). ``synchronised``: sums over all processes of the group.
+    x and y: (N, C, ...); gamma, beta, mean, variance: (C,), the moments in float32 or better. The gradient passes
+    through them: without that, biases below would grow without end (``bias_growth``). ``synchronised`` sums over all
+    processes of the default group.
     """
-    over = [axis for axis in range(x.dim()) if axis != 1]
-    shape = (1, -1, *[1] * (x.dim() - 2))
-    total = _sum_over_group if synchronised and dist.is_initialized() and dist.get_world_size() > 1 else _itself
+    total = _SumOverGroup.apply if synchronised and _processes() > 1 else _itself
+    positions = [axis for axis in range(x.dim()) if axis != 1]
+    per_channel = (-1, *[1] * (x.dim() - 2))
     exact = x.to(torch.promote_types(x.dtype, torch.float32))
-    values = int(total(exact.new_tensor(x.numel() / x.shape[1])))
-    mean = total(exact.sum(over)) / values
-    centred = exact - mean.view(shape)
-    variance = total((centred * centred).sum(over)) / values
+    values = int(total(torch.tensor(x.numel() // x.shape[1], device=x.device)))
+    mean = total(exact.sum(positions)) / values
+    centred = exact - mean.view(per_channel)
+    variance = total(centred.square().sum(positions)) / values
     scale = gamma * (variance + eps).rsqrt()
-    return (centred * scale.view(shape) + beta.view(shape)).to(x.dtype), mean, variance, values
+    y = centred * scale.view(per_channel) + beta.view(per_channel)
+    return y.to(x.dtype), mean, variance, values
 
 
-def _sum_over_group(part: Tensor) -> Tensor:
-    return all_reduce(part)
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class _SumOverGroup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, part):
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient):  # every process's loss depends on every part
+        return _SumOverGroup.apply(gradient)
 
 
 def _itself(part: Tensor) -> Tensor:
@@ -131,35 +140,43 @@ def _itself(part: Tensor) -> Tensor:
 
 @torch.no_grad()
 def gather_population(network: nn.Module, minibatches: Iterable[Tensor]) -> None:
-    """Population statistics for the layers with ``inference="population"`` (Algorithm 2, lines 8 to 11).
+    """Population statistics for the layers with ``inference="population"`` (Algorithm 2, lines 8 to 12).
 
-        E[x] = mean of the minibatch means,   Var[x] = m / (m - 1) * mean of the minibatch variances
+        E[x] = mean of the minibatches' means,   Var[x] = mean of the minibatches' variances times m / (m - 1)
 
-    over the given minibatches of training inputs, m the number of values a channel in one. All layers gather in one
-    pass, each on what the layers below make of the minibatch by its own statistics, as in training; the notes leave the
-    order open. Dropout and noise are off, running averages stay as they are. Takes no minibatch where no layer asks.
+    over the given minibatches of training inputs, m the number of values a channel in one. The notes leave open what
+    the layers below do meanwhile; here all gather in one pass, each minibatch normalised by its own statistics, as in
+    training. All else is as in evaluation: dropout and noise are off, running averages and modes stay. A channel that
+    never had more than one value keeps what running averages begin with, mean 0 and variance 1.
+
+    Takes no minibatch where no layer asks for one; ValueError where one does and there is none.
     """
-    layers = [layer for layer in network.modules() if isinstance(layer, BatchNorm2d) and layer.inference == "population"]
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm2d)]
+    layers = [layer for layer in norms if layer.inference == "population"]
     if not layers:
         return
-    with _by_minibatch_statistics(network, layers):
-        for images in minibatches:
+    with _gathering(network, layers):
+        count = 0
+        for count, images in enumerate(minibatches, start=1):
             network(images)
+        if count == 0:
+            raise ValueError("population statistics need at least one minibatch; none was given")
         for layer in layers:
-            means, variances = (torch.stack(moments) for moments in zip(*layer.gathered))
-            layer.population_mean.copy_(means.mean(0))
-            layer.population_var.copy_(variances.mean(0))
+            means, variances = zip(*layer.gathered or [(torch.zeros(()), torch.ones(()))])
+            layer.population_mean.copy_(torch.stack(means).mean(0))
+            layer.population_var.copy_(torch.stack(variances).mean(0))
 
 
 @contextmanager
-def _by_minibatch_statistics(network: nn.Module, layers: list[BatchNorm2d]) -> Iterator[None]:
+def _gathering(network: nn.Module, layers: list[BatchNorm2d]) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
     network.eval()
     for layer in layers:
-        layer.train()
-        layer.gathered = []
-    yield
-    for layer in layers:
-        layer.gathered = None
-    for module, training in modes.items():
-        module.training = training
+        layer.training, layer.gathered = True, []
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gathered = None
+        for module, training in modes.items():
+            module.training = training

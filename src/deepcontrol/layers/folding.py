@@ -8,7 +8,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepcontrol.layers.batch_norm import BatchNorm2d
 
+LINEAR = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)  # but not what inherits from them and computes something else
 
+
+@torch.no_grad()
 def fold(network: nn.Module) -> nn.Module:
     """A copy for inference, in evaluation mode, without the batch normalisations that directly follow a layer.
 
@@ -16,33 +19,34 @@ def fold(network: nn.Module) -> nn.Module:
 
     (the last line of Algorithm 2), for every convolution or linear layer and the normalisation after it in one
     ``nn.Sequential``; ``nn.Identity`` takes the normalisation's place. Mean and variance are the layer's running or
-    population statistics. ValueError where there are none: ``inference="batch"``.
+    population statistics. ValueError where it keeps none, as with ``inference="batch"``.
     """
-    folded = copy.deepcopy(network).eval()
+    folded = copy.deepcopy(network)
     for block in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:
         for place in range(len(block) - 1):
-            layer, norm = block[place], block[place + 1]
-            if isinstance(layer, nn.Conv2d | nn.Linear) and isinstance(norm, _BatchNorm):
-                _merge(layer, norm)
-                block[place + 1] = nn.Identity()
-    return folded
+            layer, normalisation = block[place], block[place + 1]
+            if type(layer) in LINEAR and isinstance(normalisation, _BatchNorm):
+                block[place], block[place + 1] = _merged(layer, normalisation), nn.Identity()
+    return folded.eval()
 
 
-@torch.no_grad()
-def _merge(layer: nn.Conv2d | nn.Linear, norm: _BatchNorm) -> None:
-    mean, variance = _moments(norm)
-    scale = (variance + norm.eps).rsqrt()
+def _merged(layer: nn.Module, normalisation: _BatchNorm) -> nn.Module:
+    mean, variance = _moments(normalisation)
+    scale = (variance + normalisation.eps).rsqrt()
     shift = -mean * scale
-    if norm.affine:
-        scale, shift = scale * norm.weight, shift * norm.weight + norm.bias
-    bias = shift if layer.bias is None else shift + layer.bias * scale
-    layer.weight.mul_(scale.view(-1, *[1] * (layer.weight.dim() - 1)))
-    layer.bias = nn.Parameter(bias)
+    if normalisation.affine:
+        scale, shift = scale * normalisation.weight, shift * normalisation.weight + normalisation.bias
+    if layer.bias is not None:
+        shift = shift + layer.bias * scale
+    merged = copy.deepcopy(layer)  # its weights may serve elsewhere, before another normalisation or none
+    merged.weight *= scale.view(-1, *[1] * (layer.weight.dim() - 1))
+    merged.bias = nn.Parameter(shift.to(layer.weight.dtype))
+    return merged
 
 
-def _moments(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    if isinstance(norm, BatchNorm2d):
-        return norm.inference_moments()
-    if norm.running_mean is None:
+def _moments(normalisation: _BatchNorm) -> tuple[Tensor, Tensor]:
+    if isinstance(normalisation, BatchNorm2d):
+        return normalisation.inference_moments()
+    if normalisation.running_mean is None:
         raise ValueError("a batch normalisation without running averages cannot be folded")
-    return norm.running_mean, norm.running_var
+    return normalisation.running_mean, normalisation.running_var

@@ -14,13 +14,13 @@ SATURATED = 0.01  # of the activation's greatest slope; below it a position coun
 def gate_gradients(units: Iterable[nn.Module], activation: str) -> None:
     """Multiply each unit's parameter gradients, filter by filter, by positions / unsaturated positions.
 
-    A gradient is a sum over the positions of a map and over the minibatch, normalised by all of them, though only
-    those where the activation is not saturated pass any: a filter that answers rarely learns slowly. Here the divisor
-    is the number of unsaturated positions, the paper's gated effective minibatch size (GEMS). The gradient that goes on
-    to the layer below is left alone. A filter that is saturated everywhere has no gradient, and keeps none.
+    A gradient is a sum over the positions of a map and over the minibatch, normalised by all of them, though only those
+    where the activation is not saturated pass any: a filter that answers rarely learns slowly. Here the divisor is the
+    number of unsaturated positions, the paper's gated effective minibatch size (GEMS). The gradient that goes on to the
+    layer below is left alone. A filter that is saturated everywhere has no gradient, and keeps none.
 
     ``activation`` is that of the units; saturated means a slope below 1% of its greatest, which for ReLU is 0. Processes
-    that share a minibatch count together. The paper presents no experiment; the reading per filter is ours.
+    that share a minibatch count together. The paper presents no experiment; the reading, filter by filter, is ours.
     """
     slope_given_output = ACTIVATIONS[check_activation(activation)][1]
     for unit in units:

@@ -19,11 +19,12 @@ class ScaleActivation(nn.Module):
 
     x and y: any shape; std over all its elements: samples, channels and positions. alpha_{t-1} is a constant to the
     gradient and std(x_t) is not, unless ``detach`` (the report's first version, which spiked). Evaluation uses the alpha
-    of the last training step. ``activation`` is a name (``relu``, ``tanh``, ``sigmoid``, ``identity``) or any function of
-    a tensor. Works at minibatch 1, and when called several times before one backward, as in a recurrent cell.
+    of the last training step. ``activation`` is a name (``relu``, ``tanh``, ``sigmoid``, ``identity``) or any function
+    of a tensor. Works at minibatch 1, and when called several times before one backward, as in a recurrent cell.
 
     Statistics are float32 or better. Ours, where the report is silent: std divides by the number of elements, so that a
     single one gives 0 and not nan; and alpha divides as at least 1e-5, so that an input that stays constant does too.
+    Under data parallelism each process takes the deviation of its own share. Not twice differentiable.
     """
 
     def __init__(

@@ -1,8 +1,12 @@
 """Zero-mean kernels (Ruff, Beck & Bach 2019, Mean Shift Rejection, arXiv 1911.13173)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+HOLDS_RELU = math.sqrt(2 / (1 - 1 / math.pi))  # 1.713
 
 
 class ZeroMeanConv2d(nn.Conv2d):
@@ -14,6 +18,9 @@ class ZeroMeanConv2d(nn.Conv2d):
     mean of each (filter, channel), each filter scaled to unit L2 norm. The gradient of W then loses
     ``projection_weight`` times its own mean over positions, in backward, so that the training loop knows nothing of it;
     at 1 the condition holds exactly. No state: training and evaluation run the same graph. Zero padding only.
+
+    The abstract names no initial gain. Ours, sqrt(2 / (1 - 1/pi)) = 1.713, holds the size of a signal through ReLU, of
+    which unit kernels of zero mean pass on only 0.58: with a gain of 1 thirteen layers leave a thousandth.
 
     An optimiser that is linear in the gradient (SGD, momentum, weight decay) keeps the condition. Others (Adam) do
     not: call ``re_project(network)`` after each of their steps.
@@ -30,7 +37,7 @@ class ZeroMeanConv2d(nn.Conv2d):
         groups: int = 1,
         bias: bool = True,
         projection_weight: float = 1.0,
-        gain_init: float = 1.0,
+        gain_init: float = HOLDS_RELU,
     ):
         if not 0 <= projection_weight <= 1:
             raise ValueError(f"projection_weight: {projection_weight} is out of range; a number from 0 to 1 is allowed")

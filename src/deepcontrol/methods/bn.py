@@ -19,6 +19,8 @@ class Units:
     def __post_init__(self):
         if self.inference not in INFERENCE:
             raise ValueError(f"method.inference: {self.inference!r} is unknown; allowed are {', '.join(INFERENCE)}")
+        if self.inference == "batch" and self.synchronised:  # a process may have no share of the last minibatch
+            raise ValueError("method.synchronised: with inference 'batch' each process evaluates by itself; use false")
 
     def conv_unit(self, in_channels: int, out_channels: int, kernel_size: int, activation: str = "relu") -> Unit:
         convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)

@@ -14,7 +14,7 @@ class Units:
     """Spatial kernels start and stay on zero mean; 1x1 kernels and linear layers, which have none, are left alone."""
 
     projection_weight: float = 1.0
-    gain_init: float = 1.0
+    gain_init: float = 1.713
 
     def __post_init__(self):
         if not 0 <= self.projection_weight <= 1:

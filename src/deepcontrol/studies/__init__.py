@@ -10,7 +10,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from deepcontrol.studies import figure1, figure1_claims, scale, scale_claims
+from deepcontrol.studies import (
+    bn,
+    bn_claims,
+    figure1,
+    figure1_claims,
+    scale,
+    scale_claims,
+    zero_mean,
+    zero_mean_claims,
+)
 
 
 @dataclass(frozen=True)
@@ -23,4 +32,6 @@ class Study:
 STUDIES = {
     "figure1": Study(figure1.draw, figure1_claims.table, figure1_claims.answers),
     "scale": Study(scale.draw, scale_claims.table, scale_claims.answers),
+    "zero_mean": Study(zero_mean.draw, zero_mean_claims.table, zero_mean_claims.answers),
+    "bn": Study(bn.draw, bn_claims.table, bn_claims.answers),
 }

@@ -1,0 +1,96 @@
+"""The notes on batch normalisation: rates, recipe, saturation, the growing bias, inference, and all methods."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from deepcontrol import style
+from deepcontrol.studies.bias_growth import bias_growth
+from deepcontrol.studies.cells import curve_of, diverged, draw_curves, final_errors, lines_are
+from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
+
+RATES = {"none": {0.01: "bn_none_relu_lr001", 0.1: "bn_none_relu_lr01"},
+         "bn": {0.01: "bn_bn_relu_lr001", 0.1: "bn_bn_relu_lr01", 1.0: "bn_bn_relu_lr1"}}  # fmt: skip
+SATURATING = ("tanh", "sigmoid")
+RECIPE = {"before": "bn_recipe_before", "after": "bn_recipe_after"}
+INFERENCE = {mode: f"bn_inference_{mode}_minibatch4" for mode in ("running", "population", "batch")}
+METHODS = ("none", "bn", "agc", "scale", "zero_mean", "group_norm", "instance_norm", "layer_norm", "weight_norm", "selu")
+SIDE_BY_SIDE = {method: f"bn_{method}_relu_lr001" for method in METHODS}
+Y_LABEL = "validation error (%)"
+
+
+def draw(results: Path, words: str) -> dict[str, Figure]:
+    """The study's figure, from the tables in its results folder; ``words`` is the caption."""
+    curves, summary = (pd.read_csv(results / f"{name}.csv") for name in ("curves", "summary"))
+    figure, axes = style.new_figure(12, 12.5, 3, 2)
+    draw_rates(axes[0, 0], curves)
+    draw_recipe(axes[0, 1], curves)
+    draw_saturation(axes[1, 0], curves)
+    draw_bias(axes[1, 1])
+    draw_points(axes[2, 0], summary, INFERENCE, dict.fromkeys(INFERENCE, METHOD_COLOURS["bn"]))
+    style.write_labels(axes[2, 0], "(e) minibatch 4, by statistics of evaluation", "", "final validation error (%)")
+    colours = {method: METHOD_COLOURS.get(method, "0.35") for method in METHODS}
+    draw_points(axes[2, 1], summary, SIDE_BY_SIDE, colours)
+    style.write_labels(axes[2, 1], "(f) all methods, lr 0.01", "", "final validation error (%)")
+    style.write_caption(
+        figure, words, lines_are(summary), "Dots: seeds; bars: their mean; a cross at the top: a seed diverged. Panel (d) "
+        "is computed: 200 steps on one bias below a normalisation.",
+    )  # fmt: skip
+    return {"bn": figure}
+
+
+def draw_rates(ax: Axes, curves: pd.DataFrame) -> None:
+    lines = []
+    for method, cells in RATES.items():
+        for (rate, cell), shade, dashes in zip(cells.items(), style.shades(method, len(cells)), style.DASHES):
+            label = f"{METHOD_NAMES[method]}, lr {rate:g}"
+            lines.append((curve_of(curves, cell, "error"), shade, dashes, label, diverged(curves, cell)))
+    draw_curves(ax, lines)
+    style.write_labels(ax, "(a) higher learning rates, ReLU", "epoch", Y_LABEL)
+
+
+def draw_recipe(ax: Axes, curves: pd.DataFrame) -> None:
+    labels = {"before": "before", "after": "accelerated: 10 times the rate, no\ndropout, less decay and distortion"}
+    lines = [
+        (curve_of(curves, cell, "error"), shade, dashes, labels[when], diverged(curves, cell))
+        for (when, cell), shade, dashes in zip(RECIPE.items(), style.shades("bn", 2), style.DASHES)
+    ]
+    draw_curves(ax, lines)
+    style.write_labels(ax, "(b) the recipe for accelerating a BN network", "epoch", Y_LABEL)
+
+
+def draw_saturation(ax: Axes, curves: pd.DataFrame) -> None:
+    lines = []
+    for method in ("none", "bn"):
+        for activation, dashes in zip(SATURATING, ("-", (0, (4, 1.6)))):
+            cell = f"bn_{method}_{activation}_lr01"
+            label = f"{METHOD_NAMES[method]}, {activation}"
+            lines.append((curve_of(curves, cell, "error"), METHOD_COLOURS[method], dashes, label, diverged(curves, cell)))
+    draw_curves(ax, lines)
+    style.write_labels(ax, "(c) saturating activations, lr 0.1", "epoch", Y_LABEL)
+
+
+def draw_bias(ax: Axes) -> None:
+    for ignore, scaled, label, look in (
+        (True, True, "statistics ignored, mean and deviation", {"color": "0.35", "linestyle": (0, (4, 1.6))}),
+        (True, False, "statistics ignored, mean alone", {"color": "0.35"}),
+        (False, True, "whole gradient, as BN takes it", {"color": METHOD_COLOURS["bn"]}),
+    ):
+        ax.plot(bias_growth(ignore, scaled)["bias"], label=f"{label}", linewidth=1.8, **look)
+    style.write_legend(ax, "the loss stays the same in all three")
+    style.write_labels(ax, "(d) a bias below a normalisation", "step", "bias")
+
+
+def draw_points(ax: Axes, summary: pd.DataFrame, cells: dict[str, str], colours: dict[str, str]) -> None:
+    for place, (name, cell) in enumerate(cells.items()):
+        errors, lost = final_errors(summary, cell), diverged(summary, cell)
+        if lost:
+            ax.plot(place, 1.0, "x", color=colours[name], markersize=9, markeredgewidth=2, clip_on=False,
+                    transform=ax.get_xaxis_transform())  # fmt: skip
+            continue
+        ax.plot([place] * len(errors), errors, "o", color=colours[name], alpha=0.6, markersize=5)
+        ax.plot(place, errors.mean(), "_", color=colours[name], markersize=22, markeredgewidth=2.5)
+    labels = [METHOD_NAMES.get(name, name) for name in cells]
+    ax.set_xticks(range(len(cells)), labels, rotation=30 if len(cells) > 4 else 0, ha="right" if len(cells) > 4 else "center")
