@@ -93,7 +93,7 @@ WRONG = {
     "shuffle=never": "shuffle: never .*thorough, minibatches",
     "method=scale method.momentum=1.5": "momentum: 1.5 .*from 0 to 1",
     "method=zero_mean method.projection_weight=2": "method.projection_weight: 2.0 .*from 0 to 1",
-    "method=group_norm +method.groups=0": "method.groups: 0 .*at least 1",
+    "method=group_norm +method.channels_per_group=0": "method.channels_per_group: 0 .*at least 1",
     "method=bn method.inference=batch method.synchronised=true": "method.synchronised: .*use false",
     "method=bn method.inference=moving": "method.inference: 'moving' .*running, population, batch",
     "data.size=[64]": r"data.size: \[64\] .*two whole numbers",

@@ -46,4 +46,4 @@ def test_every_imported_package_is_declared():
     used = {canonicalize_name(names.get(name, name)) for name in imported}
     foreign = used - set(map(canonicalize_name, sys.stdlib_module_names)) - {"deepcontrol"}
     assert foreign - declared == set()
-    assert declared - used == {"torchvision"}  # for the image data sets to come
+    assert declared - used == set()

@@ -71,3 +71,39 @@ def test_training_drops_a_part_minibatch_and_evaluation_does_not(packed):
     assert [part.samples for part in loader(packed).in_order(3)] == [3, 3, 1]
     labels = torch.cat([part.labels for part in loader(packed).in_order(3)])
     assert torch.equal(labels, torch.from_numpy(np.array(packed.labels)))
+
+
+def orders(packed, thorough, epochs=(1, 2), **options):
+    """Which samples meet in each minibatch of two, by their names."""
+    whole = loader(packed)
+    found = []
+    for epoch in epochs:
+        minibatches = whole.shuffled(2, 0, epoch, thorough, **options)
+        found.append([frozenset(names_of(whole, minibatch)) for minibatch in minibatches])
+    return found
+
+
+def names_of(whole, minibatch):
+    reference = whole.images(len(whole))
+    return [int((reference - image).abs().sum((1, 2, 3)).argmin()) for image in minibatch.images]
+
+
+def test_thorough_shuffling_lets_other_samples_meet_in_each_epoch(packed):
+    first, second = orders(packed, thorough=True)
+    assert len(first) == len(second) == 3 and set(first) != set(second)
+
+
+def test_shuffled_minibatches_keep_company_and_change_places(packed):
+    epochs = orders(packed, thorough=False, epochs=range(1, 8))
+    assert all(set(epoch) == set(epochs[0]) for epoch in epochs)
+    assert any(epoch != epochs[0] for epoch in epochs)
+
+
+def test_distortion_is_drawn_by_epoch_and_shared_out_alike(packed):
+    def images(process=0, processes=1, epoch=1, distortion=0.4):
+        minibatches = loader(packed, process, processes).shuffled(4, 0, epoch, True, distortion)
+        return next(iter(minibatches)).images
+
+    assert torch.equal(images(), images())
+    assert not torch.allclose(images(), images(distortion=0.0))
+    assert torch.equal(images(0, 2), images()[0::2]) and torch.equal(images(1, 2), images()[1::2])

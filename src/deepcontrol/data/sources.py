@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepcontrol.data import camvid, cityscapes, imagefolder
+from deepcontrol.data import camvid, cifar10, cityscapes, imagefolder
 from deepcontrol.data.cache import Packed, pack
 from deepcontrol.data.streets import paint
 
-LAYOUTS = {"streets": cityscapes, "cityscapes": cityscapes, "camvid": camvid, "imagefolder": imagefolder}
+LAYOUTS = {
+    "streets": cityscapes, "cityscapes": cityscapes, "camvid": camvid,
+    "street_objects": imagefolder, "cifar10": cifar10, "imagefolder": imagefolder,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,17 +29,21 @@ class _Normalised:
 class GroupNorm(_Normalised):
     """Mean and deviation of each sample over groups of channels (Wu & He 2018).
 
-    Of ``groups``, as many as divide the channels evenly: their greatest common divisor.
+    ``channels_per_group`` rather than a number of groups, so that thin layers have groups worth a mean; where it does
+    not divide the channels, their greatest common divisor.
     """
 
-    groups: int = 32
+    channels_per_group: int = 16
 
     def __post_init__(self):
-        if self.groups < 1:
-            raise ValueError(f"method.groups: {self.groups} is out of range; allowed is a whole number of at least 1")
+        if self.channels_per_group < 1:
+            raise ValueError(
+                f"method.channels_per_group: {self.channels_per_group} is out of range; allowed is a whole number of at "
+                "least 1"
+            )
 
     def groups_of(self, channels: int) -> int:
-        return math.gcd(self.groups, channels)
+        return channels // math.gcd(self.channels_per_group, channels)
 
 
 @dataclass(frozen=True)
