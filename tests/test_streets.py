@@ -76,14 +76,10 @@ def test_seeds_splits_and_numbers_give_different_scenes(painting, tmp_path):
     assert len(pictures) == 8 and len(set(pictures)) == 8
 
 
-def test_many_scenes_are_painted_by_several_processes(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(streets, "_write_all", lambda write, jobs, processes, progress: asked.append(processes))
+def test_many_scenes_are_painted_by_several_processes(monkeypatch):
     monkeypatch.setattr(streets.os, "cpu_count", lambda: 3)
     monkeypatch.setattr(streets.os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
-    for amount in (31, 32):
-        paint(tmp_path / str(amount), 64, 128, {"train": amount})
-    assert asked == [1, 3]
+    assert [streets.suitable_processes(jobs) for jobs in (31, 32)] == [1, 3]
 
 
 def test_label_ids_are_genuine_and_instances_agree_with_them(scenes):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepcontrol.data import camvid, cifar10, cityscapes, imagefolder
 from deepcontrol.data.cache import Packed, pack
+from deepcontrol.data.street_objects import paint_objects
 from deepcontrol.data.streets import paint
 
 LAYOUTS = {
@@ -22,7 +23,8 @@ class Splits:
 
 
 def open_data(options, progress: bool = False) -> Splits:
-    """The packed splits that ``config.Data`` describes; painted (streets) and packed if they are not there yet.
+    """The packed splits that ``config.Data`` describes; painted (streets, street objects) and packed if they are
+    not there yet.
 
     Raises DataError in one sentence where the data is missing, does not fit its layout, or cannot be read.
     """
@@ -32,6 +34,11 @@ def open_data(options, progress: bool = False) -> Splits:
         root = root / f"{size[0]}x{size[1]}-{train}-{validation}"
         if not root.exists():
             paint(root, *size, {"train": train, "val": validation}, progress=progress)
+    if options.name == "street_objects":
+        train, validation = options.objects
+        root = root / f"{size[0]}x{size[1]}-{train}-{validation}"
+        if not root.exists():
+            paint_objects(root, size, {"train": train, "val": validation}, progress=progress)
     for split in ("train", "val"):  # both, before the long work on either
         layout.find(root, split)
     packed = [

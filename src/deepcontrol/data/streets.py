@@ -7,6 +7,7 @@ and data sets are written.
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -36,6 +37,11 @@ def paint_scene(rng: np.random.Generator, height: int, width: int) -> tuple[np.n
     Returns the image, uint8 (H, W, 3), Cityscapes' label ids, uint8 (H, W), and its instance ids, uint16 (H, W).
     Raises ValueError for a side below 32 pixels.
     """
+    return render(compose_scene(rng, height, width), height, width)
+
+
+def compose_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
+    """The parts of one scene, before they are rendered. Raises ValueError for a side below 32 pixels."""
     _check_size(height, width)
     scene = _new_scene(rng, height, width)
     between, chance, urban = scene.between, scene.chance, scene.between(0, 1) ** 0.7  # how built-up
@@ -68,7 +74,7 @@ def paint_scene(rng: np.random.Generator, height: int, width: int) -> tuple[np.n
     bonnet = height * between(0.02, 0.09)
     outline = [(-0.1 * width, height - bonnet), (1.1 * width, height + bonnet)]
     scene.add(BONNET, 1, outline, EGO, stone(scene, 15, 70), (1, 0, 0), round=True)
-    return render(scene, height, width)
+    return scene
 
 
 def _new_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
@@ -198,23 +204,28 @@ def paint(
     if root.exists() and any(root.iterdir()):
         raise FileExistsError(f"{root} already has files in it: remove it, or paint into another folder")
     jobs = [(split, number) for split, count in scenes.items() for number in range(count)]
-    if processes is None:
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        processes = min(16, cores) if len(jobs) >= 32 else 1
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as workshop:
         easel = Path(workshop) / "painting"
         for split in scenes:
             for kind in ("leftImg8bit", "gtFine"):
                 (easel / kind / split / CITY).mkdir(parents=True)
-        _write_all(partial(_write, easel, height, width, seed), jobs, processes, progress)
+        paint_all(partial(_write, easel, height, width, seed), jobs, processes, progress, "Painting streets")
         if root.exists():
             root.rmdir()  # empty, as checked above
         easel.rename(root)
 
 
-def _write_all(write, jobs: list[tuple[str, int]], processes: int, progress: bool) -> None:
-    bar = partial(tqdm, total=len(jobs), desc="Painting streets", unit="scene", disable=None if progress else True)
+def suitable_processes(jobs: int) -> int:
+    """One for each core, up to 16, where there are jobs enough to pay for starting them."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(16, cores) if jobs >= 32 else 1
+
+
+def paint_all(write: Callable, jobs: list, processes: int | None, progress: bool, title: str) -> None:
+    """Call write for every job, in so many processes; left out, as many as suit the number of jobs."""
+    processes = processes or suitable_processes(len(jobs))
+    bar = partial(tqdm, total=len(jobs), desc=title, unit="scene", disable=None if progress else True)
     if processes == 1:
         for _ in bar(map(write, jobs)):
             pass
