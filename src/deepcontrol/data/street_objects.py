@@ -78,7 +78,7 @@ def cut_objects(rng: np.random.Generator) -> dict[int, tuple[np.ndarray, np.ndar
             seen = instances == instance
             if seen.sum() >= VISIBLE:  # else hidden by others or out of sight: it is put into the next scene
                 cut[label] = image, seen
-    return dict(sorted(cut.items()))
+    return {label: cut[label] for label in CLASSES}
 
 
 def _put(scene: Scene, label: int, place: float) -> int:
