@@ -1,5 +1,6 @@
 """Tables and verdicts are what the numbers say; the README holds what the committed results give."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from deepcontrol.findings import findings, write_readme
 from deepcontrol.studies.figure1_claims import answers, table as summary_table
 
 ROOT = Path(__file__).parents[1]
-COMMITTED = sorted((ROOT / "results" / "figure1").glob("*-*"))
+COMMITTED = sorted((ROOT / "results").glob("*/*-*"))
 
 
 @pytest.fixture
@@ -113,13 +114,11 @@ def test_the_readme_holds_what_the_committed_results_give(tmp_path):
     assert copy.read_text() == (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 def test_committed_tables_are_of_one_piece(folder):
-    """All twelve cells, every seed, from clean commits; the summary's final errors are the curves' last."""
-    import json
-
+    """All the study's cells, every seed, from clean commits; the summary's final errors are the curves' last."""
     summary, curves = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
-    assert set(summary["cell"]) == set(cells("figure1"))
+    assert set(summary["cell"]) == set(cells(folder.parent.name))
     assert (summary.groupby("cell")["seed"].nunique() == summary["seed"].nunique()).all()
     last = curves[curves["split"] == "val"].groupby(["cell", "seed"])["error"].last()
     pd.testing.assert_series_equal(

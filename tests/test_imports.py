@@ -12,7 +12,7 @@ ARROW = [
     ("gains",), ("assembly",),
     ("distributed", "epoch", "examples", "progress", "provenance", "records", "logger"), ("training",),
 ]  # fmt: skip
-READERS = ("curves", "style", "studies", "findings", "report")  # right of the run folder: they only read files
+READERS = ("curves", "style", "caption", "studies", "findings", "report")  # right of the run folder: they only read files
 ENTRIES = ("entry", "sweep", "")  # what scripts import; "" is the package itself
 
 

@@ -20,6 +20,7 @@ MOMENTA = {
     0.99: "scale_small_cnn_tanh_momentum099", 0.999: "scale_small_cnn_tanh_momentum0999",
 }  # fmt: skip
 DETACHED = "scale_small_cnn_tanh_detach"
+SPAN = 50  # steps
 ACTIVATION_NAMES = {"tanh": "tanh", "relu": "ReLU"}
 
 
@@ -76,8 +77,14 @@ def draw_alpha(ax: Axes, lines: list[tuple[pd.DataFrame, str, object, str]]) -> 
         style.write_legend(ax, None)
 
 
+def worst_losses(steps: pd.DataFrame) -> pd.DataFrame:
+    """The greatest loss in each SPAN steps, where a spike cannot hide: a row a span, a column a seed."""
+    span = (steps["step"] - 1) // SPAN
+    return steps.groupby([(span + 1) * SPAN, "seed"])["loss"].max().unstack()
+
+
 def momentum_figure(gains: pd.DataFrame, steps: pd.DataFrame, summary: pd.DataFrame, words: str) -> Figure:
-    """Test error and alpha by momentum; the loss of every step with alpha in the gradient and out of it."""
+    """Test error and alpha by momentum; training loss with alpha in the gradient and out of it."""
     figure, (row,) = style.new_figure(13.5, 5.6, 1, 3)
     for place, (momentum, cell) in enumerate(MOMENTA.items()):
         errors = final_errors(summary, cell)
@@ -94,14 +101,13 @@ def momentum_figure(gains: pd.DataFrame, steps: pd.DataFrame, summary: pd.DataFr
     draw_alpha(row[1], lines)
     style.write_labels(row[1], "small CNN, tanh: α", "epoch", "α, first layer")
 
-    seed = steps["seed"].min()
-    for cell, colour, label in (
-        (DETACHED, "0.45", "left out (the first version)"), (MOMENTA[0.9], METHOD_COLOURS["scale"], "in the gradient"),
+    for cell, colour, dashes, label in (
+        (DETACHED, "0.35", (0, (5, 1.6)), "left out (the first version)"),
+        (MOMENTA[0.9], METHOD_COLOURS["scale"], "-", "in the gradient"),
     ):  # fmt: skip
-        rows = rows_of(steps, cell)
-        rows = rows[rows["seed"] == seed]
-        row[2].plot(rows["step"], rows["loss"], color=colour, linewidth=0.6, alpha=0.9, label=label)
+        style.draw_runs(row[2], worst_losses(rows_of(steps, cell)), colour, dashes, label, 0, float("inf"))
     style.write_legend(row[2], "std(x) is")
-    style.write_labels(row[2], f"small CNN, tanh, seed {seed}", "step", "training loss of each step")
+    title = f"small CNN, tanh: worst of {SPAN} steps"
+    style.write_labels(row[2], title, "step", "greatest training loss of a step")
     style.write_caption(figure, words, lines_are(summary))
     return figure

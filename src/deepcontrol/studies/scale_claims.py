@@ -107,11 +107,11 @@ def fewer_parameters(summary: pd.DataFrame) -> str:
 def drops_and_rises(gains: pd.DataFrame, network: str, activation: str) -> str:
     alpha = first_alpha(gains, f"scale_{network}_{activation}_scale").mean(axis=1)
     lowest, last = alpha.idxmin(), alpha.iloc[-1]
-    holds = lowest <= alpha.index.max() / 10 and last > alpha.min()
+    holds = 0 < lowest <= alpha.index.max() / 10 and last > alpha.min()
     return (
         f"Does alpha of the first layer drop at first and then rise slowly, {NETWORK_NAMES[network]}, {activation}? "
         f"{verdict(holds)}: from {alpha.iloc[0]:.2f} to its lowest, {alpha.min():.2f}, after {lowest:.1f} of "
-        f"{alpha.index.max():.0f} epochs, and {last:.2f} at the end (yes: lowest within the first tenth)"
+        f"{alpha.index.max():.0f} epochs, and {last:.2f} at the end (yes: it falls below its start, and is lowest within the first tenth)"
     )
 
 

@@ -58,7 +58,7 @@ def draw_by_rate(ax: Axes, summary: pd.DataFrame) -> None:
         lost = [rate for rate, cell in cells.items() if diverged(summary, cell)]
         errors = {rate: final_errors(summary, cell) for rate, cell in cells.items() if rate not in lost}
         colour, look = METHOD_COLOURS[method], {"linestyle": DASHES[noise], "marker": MARKERS[noise], "markersize": 5}
-        ax.plot(errors, [runs.mean() for runs in errors.values()], color=colour, label=name(method, noise), **look)
+        ax.plot(list(errors), [runs.mean() for runs in errors.values()], color=colour, label=name(method, noise), **look)
         ax.fill_between(
             list(errors), [runs.min() for runs in errors.values()], [runs.max() for runs in errors.values()],
             color=colour, alpha=0.13, linewidth=0,

@@ -72,10 +72,13 @@ def largest_rate(summary: pd.DataFrame, method: str, noise: float) -> float:
 
 def high_rates(summary: pd.DataFrame) -> str:
     rates = {one: largest_rate(summary, *one) for one in SERIES}
-    holds = max(rates["zero_mean", 0.0], rates["zero_mean", 0.1]) >= rates["bn", 0.0]
+    best_of = {method: max(rates[method, 0.0], rates[method, 0.1]) for method in ("zero_mean", "bn")}
+    tried = max(max(by_rate(summary, "zero_mean", noise)) for noise in (0.0, 0.1))
+    holds = best_of["zero_mean"] >= best_of["bn"]
+    word = verdict(holds) if holds or best_of["zero_mean"] < tried else "**not known**, higher rates were not tried"
     listed = ", ".join(f"{name(*one)}: {rate:g}" for one, rate in rates.items())
     return (
-        f"Do zero-mean kernels train at rates as high as BN does? {verdict(holds)}: the largest rates tried at which every "
+        f"Do zero-mean kernels train at rates as high as BN does? {word}: the largest rates tried at which every "
         f"seed ends below {TRAINS}% are {listed}"
     )
 
