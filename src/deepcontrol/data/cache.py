@@ -117,7 +117,10 @@ def draw_contours(ids: np.ndarray, void: np.ndarray) -> np.ndarray:
 
 def _choose(samples: list[Sample], subset: int, seed: int, place: str) -> list[Sample]:
     if not 1 <= subset <= len(samples):
-        raise DataError(f"A subset of {subset} samples is not possible in {place}; allowed: 1 to {len(samples)}.")
+        raise DataError(
+            f"A subset of {subset} samples is not possible in {place}; allowed: 1 to {len(samples)}, or null for all "
+            "(data.train_size, data.validation_size)."
+        )
     chosen = np.random.default_rng(seed).permutation(len(samples))[:subset]
     return [samples[index] for index in sorted(chosen)]
 
