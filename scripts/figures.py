@@ -6,7 +6,7 @@ python scripts/figures.py results/*/*
 import sys
 from pathlib import Path
 
-from deepcontrol.findings import write_readme
+from deepcontrol.findings import print_findings, write_readme
 from deepcontrol.report import draw_study, print_summary
 
 if __name__ == "__main__":
@@ -15,4 +15,5 @@ if __name__ == "__main__":
         print_summary(folder)
         for path in draw_study(folder):
             print(path)
+        print_findings(folder)
     write_readme(Path(__file__).parents[1] / "README.md", folders)

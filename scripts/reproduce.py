@@ -14,6 +14,7 @@ from deepcontrol.curves import read_provenance, read_runs
 from deepcontrol.data.samples import DataError
 from deepcontrol.data.sources import open_data
 from deepcontrol.entry import cells, compose_cell
+from deepcontrol.findings import print_findings
 from deepcontrol.report import draw_study, print_summary
 from deepcontrol.studies import STUDIES
 from deepcontrol.sweep import Job, SweepError, train_all
@@ -34,6 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
         tables[name].to_csv(results / f"{name}.csv.gz", index=False, float_format="%.6g", compression=compressed)
     (results / "provenance.json").write_text(json.dumps(read_provenance(runs), indent=2) + "\n")
     print_summary(results)
+    print_findings(results)
     for path in draw_study(results):
         print(path)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from deepcontrol.caption import caption
 from deepcontrol.entry import cells, compose_cell
-from deepcontrol.findings import findings, write_readme
+from deepcontrol.findings import findings, print_findings, write_readme
 from deepcontrol.studies.figure1_claims import answers, table as summary_table
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,7 @@ def folder(tmp_path):
                 "cell": cell,
                 "method": method,
                 "network": network,
+                "width": config.network.width,
                 "minibatch": config.minibatch,
                 "lr": config.lr,
             }
@@ -44,6 +46,9 @@ def folder(tmp_path):
                 for epoch in (0, 1) for depth in range(25)
             ]  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
+    pd.DataFrame(rows).assign(epoch=15).to_csv(folder / "curves.csv", index=False)
+    data = {"name": "streets", "size": [48, 96], "samples": {"train": 3200, "validation": 80}}
+    (folder / "provenance.json").write_text(json.dumps({"all": {"data": data, "device": "cpu (x86_64)"}}))
     pd.DataFrame(gains).to_csv(folder / "gains.csv.gz", index=False)
     return folder
 
@@ -94,6 +99,25 @@ def test_table_gives_mean_and_range_and_counts_divergence(folder):
     )
     (line,) = [line for line in table if "lr 0.64" in line]
     assert "| diverged (1 of 2) |" in line
+
+
+def test_the_caption_says_data_sizes_and_seeds(folder):
+    assert caption(folder) == (
+        "Data: painted street scenes (synthetic, 19 Cityscapes classes), 3,200 training and 80 validation images at 48x96. "
+        "Preset: desk, ClassNet and SegNet at 1/8 width, 15 epochs, fixed learning rate. Seeds 0, 1. Device: cpu (x86_64)."
+    )
+    curves = pd.read_csv(folder / "curves.csv")
+    curves.loc[curves["network"] == "segnet", "width"] = 1.0
+    curves[curves["seed"] == 1].to_csv(folder / "curves.csv", index=False)
+    assert "ClassNet at 1/8 width, SegNet at full width, 15 epochs, fixed learning rate. Seed 1. " in caption(folder)
+
+
+def test_findings_are_printed_and_kept_without_links(folder, capsys):
+    print_findings(folder)
+    kept = (folder / "findings.md").read_text()
+    assert "| ClassNet BN, minibatch 4, lr 0.08 | 10.2% (10.0% to 10.4%) | 10.0% |" in kept and "](" not in kept
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Is AGC within two points of BN at minibatch 4, SegNet? yes: AGC 10.2%, BN 10.2%" in shown
 
 
 def test_the_readme_is_rewritten_between_its_markers_only(folder, tmp_path):

@@ -1,9 +1,13 @@
 """What the results say, in words and tables, beside what the papers say: generated, never typed."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
+from rich.markdown import Markdown
 
+from deepcontrol.caption import caption
 from deepcontrol.studies import STUDIES
 
 
@@ -12,6 +16,14 @@ def cost(folder: Path) -> str:
     seeds = summary["seed"].nunique()
     minutes = summary["seconds"].sum() / seeds / 60
     return f"{seeds} seed{'s' if seeds > 1 else ''}; the cells of one took {minutes:.0f} minutes of a core or GPU"
+
+
+def print_findings(folder: Path) -> None:
+    """Table and answers of one results folder, on the terminal and in its findings.md."""
+    # Links to configs/ hold in the README only.
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", findings(folder.parent.name, [folder]))
+    (folder / "findings.md").write_text(text)
+    Console(width=max(Console().width, 100)).print(Markdown(text))
 
 
 def write_readme(readme: Path, folders: list[Path]) -> None:
@@ -31,6 +43,6 @@ def write_readme(readme: Path, folders: list[Path]) -> None:
 def findings(study: str, folders: list[Path]) -> str:
     parts = [STUDIES[study].table(folders)]
     for folder in folders:
-        parts.append(f"What `results/{study}/{folder.name}` says of the paper's claims ({cost(folder)}):")
+        parts.append(f"**{folder.name}.** {caption(folder)} What it says of the paper's claims ({cost(folder)}):")
         parts.append("\n".join(f"- {answer}" for answer in STUDIES[study].answers(folder)))
     return "\n\n".join(parts) + "\n"
