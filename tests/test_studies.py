@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deepcontrol.curves import MissingCell
 from deepcontrol.entry import cells, compose_cell
 from deepcontrol.studies import STUDIES
 from deepcontrol.studies.scale_claims import largest_spike
@@ -151,6 +152,15 @@ def test_rates_that_were_not_tried_are_not_known(changed):
     assert "**not known**, higher rates were not tried" in STUDIES["zero_mean"].answers(folder)[3]
 
 
+@pytest.mark.parametrize("study", ["scale", "bn"])
+def test_a_missing_cell_is_named(tables, tmp_path, study):
+    for path in tables[study].iterdir():
+        rows = pd.read_csv(path)
+        rows[~rows["cell"].isin(["scale_vgg16_relu_bn", "bn_none_tanh_lr01"])].to_csv(tmp_path / path.name, index=False)
+    with pytest.raises(MissingCell, match="cell .*(vgg16_relu_bn|none_tanh_lr01): the results do not hold it"):
+        STUDIES[study].draw(tmp_path, "Caption.")
+
+
 def test_papers_values_stand_beside_ours(tables):
     lines = STUDIES["scale"].table([tables["scale"]]).splitlines()
     assert len(lines) == 2 + 8
@@ -204,6 +214,16 @@ def test_zero_mean_draws_errors_by_rate_and_crosses_what_diverged(changed):
     np.testing.assert_allclose(condition.lines[0].get_ydata(), 1.1e-9)
     assert [line.get_ydata()[0] for line in shift.lines] == [0.5, 0.5, 0.4, 0.4]
     np.testing.assert_allclose(gain.lines[0].get_ydata(), 1.7)
+
+
+def test_where_all_diverged_the_figure_has_a_cross_and_the_table_says_so(changed):
+    folder = changed("zero_mean", "summary.csv", "method == 'bn' and minibatch == 1", status="diverged", final_error=np.nan)
+    by_minibatch = STUDIES["zero_mean"].draw(folder, "Caption.")["zero_mean"].axes[2]
+    (cross,) = [line for line in by_minibatch.lines if line.get_marker() == "x"]
+    assert cross.get_color() == METHOD_COLOURS["bn"] and len(by_minibatch.texts) == 3
+    (line,) = [line for line in STUDIES["zero_mean"].table([folder]).splitlines() if "zero_mean_bn_minibatch1.yaml" in line]
+    assert "| diverged (2 of 2) |" in line
+    assert "**yes**" in STUDIES["zero_mean"].answers(folder)[5]
 
 
 def test_bn_draws_every_method_and_crosses_what_diverged(changed):

@@ -11,7 +11,7 @@ from deepcontrol.records import ENDED, read_status
 
 
 class MissingCell(Exception):
-    """A cell that a table or figure needs has no ended run; the sentence names it and how to train it."""
+    """A cell that a table or figure needs has no ended run, or is not in the results; the sentence names it."""
 
 
 def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:

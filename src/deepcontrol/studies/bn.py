@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deepcontrol import style
 from deepcontrol.studies.bias_growth import bias_growth
-from deepcontrol.studies.cells import curve_of, diverged, draw_curves, final_errors, lines_are
+from deepcontrol.studies.cells import curve_of, diverged, draw_cross, draw_curves, final_errors, lines_are
 from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
 
 RATES = {"none": {0.01: "bn_none_relu_lr001", 0.1: "bn_none_relu_lr01"},
@@ -87,8 +87,7 @@ def draw_points(ax: Axes, summary: pd.DataFrame, cells: dict[str, str], colours:
     for place, (name, cell) in enumerate(cells.items()):
         errors, lost = final_errors(summary, cell), diverged(summary, cell)
         if lost:
-            ax.plot(place, 1.0, "x", color=colours[name], markersize=9, markeredgewidth=2, clip_on=False,
-                    transform=ax.get_xaxis_transform())  # fmt: skip
+            draw_cross(ax, place, colours[name])
             continue
         ax.plot([place] * len(errors), errors, "o", color=colours[name], alpha=0.6, markersize=5)
         ax.plot(place, errors.mean(), "_", color=colours[name], markersize=22, markeredgewidth=2.5)

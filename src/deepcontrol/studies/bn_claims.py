@@ -6,10 +6,8 @@ import pandas as pd
 
 from deepcontrol.studies.bias_growth import bias_growth
 from deepcontrol.studies.bn import INFERENCE, RATES, RECIPE, SATURATING, SIDE_BY_SIDE
-from deepcontrol.studies.cells import curve_of, diverged, final_error, final_errors, rows_of
+from deepcontrol.studies.cells import TRAINS, curve_of, final_error, mean_error, rows_of, verdict
 from deepcontrol.style import METHOD_NAMES
-
-TRAINS = 80  # % final error; ten classes by chance: 90
 
 
 def table(folders: list[Path]) -> str:
@@ -30,15 +28,6 @@ def answers(folder: Path) -> list[str]:
         higher_rates(summary), accelerated(curves), *(saturating(summary, activation) for activation in SATURATING),
         bias(), inference(summary),
     ]  # fmt: skip
-
-
-def verdict(holds: bool) -> str:
-    return "**yes**" if holds else "**no**"
-
-
-def mean_error(summary: pd.DataFrame, cell: str) -> float:
-    """In %; the mean over seeds. A cell that diverged has no error: 100."""
-    return 100.0 if diverged(summary, cell) else final_errors(summary, cell).mean()
 
 
 def higher_rates(summary: pd.DataFrame) -> str:

@@ -1,19 +1,18 @@
-"""A cell's runs out of a study's tidy tables, by the cell's name."""
+"""A cell's runs out of a study's tidy tables, by the cell's name: what the three classification studies share."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from deepcontrol import style
+from deepcontrol.curves import MissingCell
 
-
-class MissingCell(LookupError):
-    """A figure or table needs a cell that the results do not hold."""
+TRAINS = 80  # % final error below which a network has learnt; ten classes by chance: 90
 
 
 def rows_of(table: pd.DataFrame, cell: str) -> pd.DataFrame:
     rows = table[table["cell"] == cell]
     if rows.empty:
-        raise MissingCell(f"the results do not hold the cell {cell}")
+        raise MissingCell(f"cell {cell}: the results do not hold it")
     return rows
 
 
@@ -35,6 +34,15 @@ def final_errors(summary: pd.DataFrame, cell: str) -> pd.Series:
     return 100 * rows_of(summary, cell).set_index("seed")["final_error"]
 
 
+def mean_error(summary: pd.DataFrame, cell: str) -> float:
+    """The last validation error in %, averaged over seeds; 100 if one of them diverged."""
+    return 100.0 if diverged(summary, cell) else final_errors(summary, cell).mean()
+
+
+def verdict(holds: bool) -> str:
+    return "**yes**" if holds else "**no**"
+
+
 def final_error(runs: pd.DataFrame) -> str:
     """Mean and range over the seeds of a cell; or how many of them diverged."""
     lost = (runs["status"] == "diverged").sum()
@@ -54,6 +62,13 @@ def draw_curves(ax: Axes, lines: list[tuple[pd.DataFrame, str, object, str, int]
         style.draw_runs(ax, runs, colour, dashes, label, lost, limits[1])
     ax.set_ylim(limits)
     style.write_legend(ax, None)
+
+
+def draw_cross(ax: Axes, x: float | list[float], colour: str) -> None:
+    """A cross on the upper edge: what diverged has no error."""
+    x = x if isinstance(x, list) else [x]
+    ax.plot(x, [1.0] * len(x), "x", color=colour, markersize=9, markeredgewidth=2, clip_on=False,
+            transform=ax.get_xaxis_transform())  # fmt: skip
 
 
 def lines_are(summary: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcontrol.studies.cells import final_error, final_errors, rows_of
+from deepcontrol.studies.cells import final_error, final_errors, rows_of, verdict
 from deepcontrol.studies.scale import DETACHED, MOMENTA, PAIRS, first_alpha
 from deepcontrol.style import METHOD_NAMES, NETWORK_NAMES
 
@@ -52,10 +52,6 @@ def answers(folder: Path) -> list[str]:
 def mean_errors(summary: pd.DataFrame, network: str, activation: str) -> tuple[float, float]:
     """BN, Scale; in %."""
     return tuple(final_errors(summary, f"scale_{network}_{activation}_{method}").mean() for method in ("bn", "scale"))
-
-
-def verdict(holds: bool) -> str:
-    return "**yes**" if holds else "**no**"
 
 
 def comparable(summary: pd.DataFrame, activation: str) -> str:

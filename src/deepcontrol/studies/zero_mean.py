@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepcontrol import style
-from deepcontrol.studies.cells import curve_of, diverged, draw_curves, final_errors, lines_are, rows_of
+from deepcontrol.studies.cells import curve_of, diverged, draw_cross, draw_curves, final_errors, lines_are, mean_error, rows_of
 from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
 
 SERIES = [(method, noise) for method in ("bn", "zero_mean") for noise in (0.0, 0.1)]
@@ -26,11 +26,9 @@ def by_rate(summary: pd.DataFrame, method: str, noise: float, minibatch: int = 1
 
 
 def best(summary: pd.DataFrame, method: str, noise: float, minibatch: int = 128) -> tuple[float, str]:
-    """Learning rate and cell of the least final error, averaged over seeds, among those where no seed diverged."""
-    cells = {
-        rate: cell for rate, cell in by_rate(summary, method, noise, minibatch).items() if not diverged(summary, cell)
-    }
-    rate = min(cells, key=lambda rate: final_errors(summary, cells[rate]).mean())
+    """Learning rate and cell of the least final error, averaged over seeds; one in which a seed diverged comes last."""
+    cells = by_rate(summary, method, noise, minibatch)
+    rate = min(cells, key=lambda rate: mean_error(summary, cells[rate]))
     return rate, cells[rate]
 
 
@@ -63,8 +61,7 @@ def draw_by_rate(ax: Axes, summary: pd.DataFrame) -> None:
             list(errors), [runs.min() for runs in errors.values()], [runs.max() for runs in errors.values()],
             color=colour, alpha=0.13, linewidth=0,
         )  # fmt: skip
-        ax.plot(lost, [1.0] * len(lost), "x", color=colour, markersize=8, markeredgewidth=2, clip_on=False,
-                transform=ax.get_xaxis_transform())  # fmt: skip
+        draw_cross(ax, lost, colour)
     ax.set_xscale("log")
     style.write_legend(ax, None)
     style.write_labels(ax, "(a) minibatch 128, by learning rate", "learning rate", "final validation error (%)")
@@ -75,7 +72,8 @@ def draw_best(ax: Axes, curves: pd.DataFrame, summary: pd.DataFrame) -> None:
     for method, noise in SERIES:
         rate, cell = best(summary, method, noise)
         label = f"{name(method, noise)}, lr {rate:g}"
-        lines.append((curve_of(curves, cell, "error"), METHOD_COLOURS[method], DASHES[noise], label, 0))
+        lost = diverged(summary, cell)
+        lines.append((curve_of(curves, cell, "error"), METHOD_COLOURS[method], DASHES[noise], label, lost))
     draw_curves(ax, lines)
     style.write_labels(ax, "(b) each at its best rate of (a)", "epoch", "validation error (%)")
 
@@ -88,6 +86,9 @@ def draw_by_minibatch(ax: Axes, summary: pd.DataFrame) -> None:
             rate, cell = best(summary, method, noise, minibatch)
             errors, filled = final_errors(summary, cell), minibatch == 128
             colour = METHOD_COLOURS[method]
+            if diverged(summary, cell):
+                draw_cross(ax, place + shift, colour)
+                continue
             look = {"color": colour, "markerfacecolor": colour if filled else "white", "markersize": 6}
             ax.plot([place + shift] * len(errors), errors, "o", **look)
             ax.plot(place + shift, errors.mean(), "_", color=colour, markersize=24, markeredgewidth=2.5)

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcontrol.studies.cells import diverged, final_error, final_errors, rows_of
+from deepcontrol.studies.cells import TRAINS, diverged, final_error, final_errors, mean_error, rows_of, verdict
 from deepcontrol.studies.zero_mean import SERIES, best, by_rate, last_shifts, name
-
-TRAINS = 80  # % final error; ten classes by chance: 90
 
 
 def table(folders: list[Path]) -> str:
@@ -38,11 +36,7 @@ def answers(folder: Path) -> list[str]:
 
 def error(summary: pd.DataFrame, method: str, noise: float, minibatch: int = 128) -> float:
     """In %, at the best rate; the mean over seeds."""
-    return final_errors(summary, best(summary, method, noise, minibatch)[1]).mean()
-
-
-def verdict(holds: bool) -> str:
-    return "**yes**" if holds else "**no**"
+    return mean_error(summary, best(summary, method, noise, minibatch)[1])
 
 
 def more_accurate(summary: pd.DataFrame) -> str:
