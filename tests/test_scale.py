@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from deepcontrol.layers.scale import SMALLEST_ALPHA, ScaleActivation, scale_normal_
 
@@ -95,6 +96,59 @@ def test_statistics_are_float32_in_half_precision():
     assert layer.alpha.item() == pytest.approx(deviation(x.double()).item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.01), (torch.float16, 0.002)])
+def test_gradients_in_half_precision_neither_overflow_nor_cancel(dtype, tolerance):
+    x, weights = (signal((64, 256)) * 3 + 300).to(dtype), (2000 * signal((64, 256), seed=1)).to(dtype)
+    gradients = []
+    for kind in (dtype, torch.float64):
+        layer = ScaleActivation("identity", momentum=0.5, alpha_init=40).to(torch.float64 if kind == torch.float64 else None)
+        values = x.to(kind).requires_grad_()
+        gradients += torch.autograd.grad(layer(values), values, weights.to(kind))
+    assert torch.isfinite(gradients[0]).all()
+    error = (gradients[0].double() - gradients[1]).norm() / gradients[1].norm()
+    assert error < tolerance
+
+
+def test_alpha_stays_float32_in_a_half_precision_network():
+    layer = ScaleActivation("relu", momentum=0.99).bfloat16()
+    x = 3 * signal((40, 50)) / deviation(signal((40, 50)))
+    for _ in range(1000):
+        layer(x.bfloat16())
+    assert layer.alpha.dtype == torch.float32 and layer.alpha.item() == pytest.approx(3, rel=2e-3)
+    assert layer.double().alpha.dtype == torch.float64
+
+
+def test_compiled_gradients_are_the_eager_ones():
+    x = signal((8, 12)).float().requires_grad_()
+    eager, compiled = ScaleActivation("tanh", momentum=0.2), ScaleActivation("tanh", momentum=0.2)
+    run = torch.compile(compiled, backend="aot_eager")
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(run(x).sum(), x), torch.autograd.grad(eager(x).sum(), x))
+    assert compiled.alpha == eager.alpha
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_gradient_checkpointing_is_refused(reentrant):
+    layer, x = ScaleActivation("tanh"), signal((4, 5)).float().requires_grad_()
+    with pytest.raises(RuntimeError, match="computed again in backward.*leave it out of the checkpointed part"):
+        checkpoint(layer, x, use_reentrant=reentrant).sum().backward()
+
+
+def test_an_empty_input_leaves_alpha_alone_and_whole_numbers_are_refused():
+    layer = ScaleActivation("tanh")
+    assert layer(torch.zeros(0, 4)).shape == (0, 4) and layer.alpha == 1
+    with pytest.raises(TypeError, match="floating-point input; it was given torch.int64"):
+        layer(torch.arange(6))
+
+
+def test_no_gradient_passes_through_an_alpha_at_its_bound():
+    layer = ScaleActivation("identity", momentum=0.0).double()
+    x = (1e-7 * signal((3, 4))).requires_grad_()
+    weights = signal((3, 4), seed=1)
+    (gradient,) = torch.autograd.grad((layer(x) * weights).sum(), x)
+    torch.testing.assert_close(gradient, weights / SMALLEST_ALPHA)
+
+
 def test_any_function_may_be_scaled_and_state_travels():
     layer = ScaleActivation(nn.GELU())
     layer(torch.randn(3, 4))
@@ -119,5 +173,7 @@ def test_wrong_options_are_named(options, named):
 def test_initial_values_are_the_reports():
     linear = scale_normal_(nn.Linear(400, 300))
     assert linear.weight.std().item() == pytest.approx(1 / 400**0.5, rel=0.02) and not linear.bias.any()
+    convolution = scale_normal_(nn.Conv2d(64, 128, 3, bias=False))
+    assert convolution.bias is None
     convolution = scale_normal_(nn.Conv2d(64, 128, 3))
     assert convolution.weight.std().item() == pytest.approx(2 / (64 * 9) ** 0.5, rel=0.02) and not convolution.bias.any()

@@ -22,9 +22,11 @@ class ScaleActivation(nn.Module):
     of the last training step. ``activation`` is a name (``relu``, ``tanh``, ``sigmoid``, ``identity``) or any function
     of a tensor. Works at minibatch 1, and when called several times before one backward, as in a recurrent cell.
 
-    Statistics are float32 or better. Ours, where the report is silent: std divides by the number of elements, so that a
-    single one gives 0 and not nan; and alpha divides as at least 1e-5, so that an input that stays constant does too.
-    Under data parallelism each process takes the deviation of its own share. Not twice differentiable.
+    Statistics, alpha and the gradient's sums are float32 or better, in a half-precision network too. Ours, where the
+    report is silent: std divides by the number of elements, so that a single one gives 0 and not nan; alpha divides as at
+    least 1e-5, so that an input that stays constant does too; and an empty input leaves alpha as it is. Under data
+    parallelism each process takes the deviation of its own share. Not twice differentiable. RuntimeError where gradient
+    checkpointing computes it again in backward: by then alpha has moved on. ``torch.compile`` breaks its graph here.
     """
 
     def __init__(
@@ -44,15 +46,32 @@ class ScaleActivation(nn.Module):
         self.register_buffer("alpha", torch.tensor(float(alpha_init)))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
+        if not x.is_floating_point():
+            raise TypeError(f"ScaleActivation divides floating-point input; it was given {x.dtype}")
+        if not self.training or not x.numel():
             return self.activation(x / self.alpha.clamp_min(SMALLEST_ALPHA).to(x.dtype))
         exact = x.detach().to(torch.promote_types(x.dtype, torch.float32))
         mean, deviation = exact.mean(), exact.std(correction=0)
-        with torch.no_grad():
-            self.alpha.lerp_(deviation.to(self.alpha.dtype), 1 - self.momentum)
-            alpha = self.alpha.clamp_min(SMALLEST_ALPHA).to(exact.dtype)
+        alpha = self._follow(deviation).to(exact.dtype)
         share = 0.0 if self.detach else 1 - self.momentum  # of std(x_t) in alpha_t, to the gradient
         return self.activation(_Divide.apply(x, alpha, mean, deviation, share))
+
+    @torch.compiler.disable  # a compiled backward would compute alpha_t again, from a buffer that holds it already
+    @torch.no_grad()
+    def _follow(self, deviation: Tensor) -> Tensor:
+        """Move alpha towards the deviation; returns what to divide by."""
+        if torch._C._current_graph_task_id() != -1:
+            raise RuntimeError(
+                "ScaleActivation was computed again in backward, by gradient checkpointing, and its alpha has moved on "
+                "since: leave it out of the checkpointed part"
+            )
+        self.alpha.lerp_(deviation.to(self.alpha.dtype), 1 - self.momentum)
+        return self.alpha.clamp_min(SMALLEST_ALPHA)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ScaleActivation":
+        super()._apply(fn, recurse)
+        self.alpha = self.alpha.to(torch.promote_types(self.alpha.dtype, torch.float32))  # though the network is half's
+        return self
 
     def gains(self) -> dict[str, Tensor]:
         return {"alpha": self.alpha}
@@ -78,12 +97,14 @@ class _Divide(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         x, alpha, mean, deviation = ctx.saved_tensors
-        signal = gradient / alpha.to(gradient.dtype)
+        exact = x.to(alpha.dtype)
+        signal = gradient.to(alpha.dtype) / alpha
         if ctx.share:
-            with_alpha = -(signal * x).sum(dtype=alpha.dtype) / alpha  # gradient with respect to alpha
-            slope = torch.where(deviation > 0, with_alpha * ctx.share / (x.numel() * deviation), 0.0)
-            signal = torch.addcmul(signal - (slope * mean).to(x.dtype), x, slope.to(x.dtype))
-        return signal, None, None, None, None
+            with_alpha = -(signal * exact).sum() / alpha  # gradient with respect to alpha
+            moves = (deviation > 0) & (alpha > SMALLEST_ALPHA)
+            slope = torch.where(moves, with_alpha * ctx.share / (x.numel() * deviation), 0.0)
+            signal = torch.addcmul(signal - slope * mean, exact, slope)
+        return signal.to(x.dtype), None, None, None, None
 
 
 def scale_normal_(layer: nn.Module) -> nn.Module:
@@ -93,5 +114,6 @@ def scale_normal_(layer: nn.Module) -> nn.Module:
     """
     fan_in = layer.weight[0].numel()
     nn.init.normal_(layer.weight, std=(1 if layer.weight.dim() == 2 else 2) / math.sqrt(fan_in))
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer

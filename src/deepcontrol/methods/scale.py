@@ -17,7 +17,10 @@ class Units:
     detach: bool = False
 
     def __post_init__(self):
-        self._activation("relu")  # which refuses wrong options
+        try:
+            self._activation("relu")  # which refuses wrong options
+        except ValueError as error:
+            raise ValueError(f"method.{error}") from None
 
     def conv_unit(self, in_channels: int, out_channels: int, kernel_size: int, activation: str = "relu") -> Unit:
         convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
