@@ -41,3 +41,14 @@ def test_the_seed_decides():
 def test_wrong_deviations_are_named(deviation):
     with pytest.raises(ValueError, match=f"deviation: {deviation}"):
         GainNoise2d(deviation)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("deviation", [0.01, 0.1])
+def test_noise_is_unbiased_in_half_precision(dtype, deviation):
+    torch.manual_seed(0)
+    factors = GainNoise2d(deviation)(torch.ones(1000, 200, 1, 1, dtype=dtype))
+    assert factors.dtype == dtype
+    standard_error = deviation / 3**0.5 / 200_000**0.5
+    assert abs(factors.double().mean() - 1) < 5 * standard_error + 1e-5
+    assert factors.max() > 1 > factors.min()

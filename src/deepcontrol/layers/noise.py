@@ -20,7 +20,9 @@ class GainNoise2d(nn.Module):
         if not self.training:
             return x
         shape = (*x.shape[:2], *[1] * (x.dim() - 2))
-        return x * torch.empty(shape, dtype=x.dtype, device=x.device).uniform_(1 - self.deviation, 1 + self.deviation)
+        exact = torch.promote_types(x.dtype, torch.float32)  # the few numbers of bfloat16 around 1 would be biased
+        noise = torch.empty(shape, dtype=exact, device=x.device).uniform_(1 - self.deviation, 1 + self.deviation)
+        return x * noise.to(x.dtype)
 
     def extra_repr(self) -> str:
         return f"deviation={self.deviation}"
