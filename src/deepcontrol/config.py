@@ -176,6 +176,8 @@ def _check_network(config: Config) -> None:
         raise ConfigError(f"network.dropout: {network} has no hidden linear layer to drop from; allowed is 0")
     if config.network.identity_init and network == "small_cnn":
         raise ConfigError("network.identity_init: every layer of small_cnn changes the width; allowed is false")
+    if config.gated_gradients and config.method["name"] == "selu":
+        raise ConfigError("gated_gradients: the method selu brings its own activation; allowed with it is false")
     if config.network.identity_init and config.method["name"] == "zero_mean":
         raise ConfigError("network.identity_init: an identity kernel has no zero mean; allowed with zero_mean is false")
 
