@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from torch.testing import assert_close
 
 from deepcontrol import BatchNorm2d, networks
@@ -119,3 +120,17 @@ def test_statistics_are_needed():
             fold(nn.Sequential(convolution, norm))
     with pytest.raises(RuntimeError, match="not gathered"):
         fold(nn.Sequential(convolution, BatchNorm2d(3, inference="population")))
+
+
+@pytest.mark.parametrize("reweigh", [
+    torch.nn.utils.weight_norm, torch.nn.utils.spectral_norm, lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
+], ids=["weight norm", "spectral norm", "pruning"])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_weights_that_are_computed_anew_in_every_forward_are_left_alone(reweigh):
+    torch.manual_seed(0)
+    network = nn.Sequential(reweigh(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4))
+    x = torch.randn(8, 3, 6, 6)
+    with torch.no_grad():
+        network(x)
+        network.eval()
+        torch.testing.assert_close(fold(network)(x), network(x))
