@@ -73,7 +73,8 @@ def test_output_and_gradients_are_the_formula(name, kind, training):
 
 def test_groups_have_their_channels_whatever_the_width():
     method = GroupNorm()
-    assert [method.groups_of(channels) for channels in (8, 16, 24, 64, 10)] == [1, 1, 3, 4, 5]
+    assert [method.groups_of(channels) for channels in (8, 16, 24, 64, 10, 13)] == [1, 1, 3, 4, 5, 1]
+    assert GroupNorm(channels_per_group=1).groups_of(13) == 13  # instance normalisation
     with pytest.raises(ValueError, match="method.channels_per_group: 0 is out of range; allowed is a whole number"):
         GroupNorm(channels_per_group=0)
 
@@ -92,3 +93,13 @@ def test_selu_keeps_mean_and_deviation_through_many_layers():
     for _ in range(20):
         signal = Selu().linear_unit(400, 400, "relu")(signal)  # whichever activation is asked for
     assert abs(signal.mean().item()) < 0.1 and signal.std().item() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["group_norm", "instance_norm", "layer_norm"])
+def test_one_image_of_one_pixel_is_enough(name, training):
+    """As a network's deepest maps may be; torch's module refuses a single value a group."""
+    unit = COMPARATORS[name]().conv_unit(4, 5, 3).train(training)
+    assert torch.isfinite(unit(torch.randn(1, 4, 1, 1))).all()
+    if name == "instance_norm":
+        assert torch.equal(unit(torch.randn(1, 4, 1, 1)), torch.zeros(1, 5, 1, 1))  # beta

@@ -3,15 +3,23 @@
 import math
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from deepcontrol.layers.activation import activation_module
 from deepcontrol.layers.unit import Unit, he_normal_
 
 
+class _OfAnySize(nn.GroupNorm):
+    """torch's group normalisation; a group of a single value gives beta, where nn.GroupNorm refuses one alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class _Normalised:
-    """Convolution or linear layer without bias, torch's GroupNorm, activation; a subclass says how many groups."""
+    """Convolution or linear layer without bias, torch's group normalisation, activation; a subclass counts the groups."""
 
     def conv_unit(self, in_channels: int, out_channels: int, kernel_size: int, activation: str = "relu") -> Unit:
         convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
@@ -21,7 +29,7 @@ class _Normalised:
         return self._unit(nn.Linear(in_features, out_features, bias=False), out_features, activation)
 
     def _unit(self, layer: nn.Module, channels: int, activation: str) -> Unit:
-        norm = nn.GroupNorm(self.groups_of(channels), channels)
+        norm = _OfAnySize(self.groups_of(channels), channels)
         return Unit(he_normal_(layer), norm, activation_module(activation))
 
 
@@ -30,7 +38,7 @@ class GroupNorm(_Normalised):
     """Mean and deviation of each sample over groups of channels (Wu & He 2018).
 
     ``channels_per_group`` rather than a number of groups, so that thin layers have groups worth a mean; where it does
-    not divide the channels, their greatest common divisor.
+    not divide the channels, their greatest common divisor, or one group of all where that is 1.
     """
 
     channels_per_group: int = 16
@@ -43,7 +51,10 @@ class GroupNorm(_Normalised):
             )
 
     def groups_of(self, channels: int) -> int:
-        return channels // math.gcd(self.channels_per_group, channels)
+        if self.channels_per_group == 1:
+            return channels
+        each = math.gcd(self.channels_per_group, channels)
+        return channels // each if each > 1 else 1
 
 
 @dataclass(frozen=True)
