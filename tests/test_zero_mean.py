@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deepcontrol.layers.unit import Unit, identity_
 from deepcontrol.layers.zero_mean import ZeroMeanConv2d, re_project
 
 
@@ -133,3 +134,21 @@ def test_copies_and_saved_states_train_on():
 def test_wrong_options_are_named(arguments, options, named):
     with pytest.raises(ValueError, match=named):
         ZeroMeanConv2d(*arguments, **options)
+
+
+def test_parameters_are_reset_gain_and_all():
+    with torch.device("meta"):
+        layer = ZeroMeanConv2d(3, 4, 3, gain_init=1.5)
+    layer.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.fill_(float("nan"))
+    layer.reset_parameters()
+    assert (layer.gain == 1.5).all() and not layer.bias.any()
+    torch.testing.assert_close(layer.weight.flatten(1).norm(dim=1), torch.ones(4))
+    assert layer.weight.mean((2, 3)).abs().max() < 1e-7
+
+
+def test_kernels_of_zero_mean_cannot_start_as_the_identity():
+    with pytest.raises(ValueError, match="identity_init: an identity kernel has no zero mean"):
+        identity_(Unit(ZeroMeanConv2d(4, 4, 3), torch.nn.ReLU()))

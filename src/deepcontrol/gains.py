@@ -32,9 +32,11 @@ def mean_shifts(network: nn.Module, images: Tensor) -> dict[str, float]:
 
     hooks = [unit.register_forward_hook(measure(name)) for name, unit in units_of(network).items()]
     network.eval()
-    network(images)
-    for hook in hooks:
-        hook.remove()
+    try:
+        network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return shifts
 
 

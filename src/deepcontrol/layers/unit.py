@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from deepcontrol.layers.zero_mean import ZeroMeanConv2d
+
 
 class Unit(nn.Sequential):
     """One layer of a network as a method builds it: convolution (or linear), control, activation.
@@ -29,8 +31,10 @@ def he_normal_(layer: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def identity_(unit: Unit) -> None:
-    """Let the unit's convolution start as the identity, if it keeps the number of channels."""
+    """Let the unit's convolution start as the identity, if it keeps the number of channels; ValueError if it may not."""
     layer = unit[0]
+    if isinstance(layer, ZeroMeanConv2d):
+        raise ValueError("identity_init: an identity kernel has no zero mean")
     if layer.weight.shape[0] != layer.weight.shape[1]:
         return
     kernel = nn.init.dirac_(torch.empty_like(layer.weight))
