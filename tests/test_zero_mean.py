@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from deepcontrol.assembly import build_network, make_optimiser
+from deepcontrol.entry import compose_cell
 from deepcontrol.layers.unit import Unit, identity_
 from deepcontrol.layers.zero_mean import ZeroMeanConv2d, re_project
 
@@ -97,6 +99,34 @@ def test_adam_leaves_the_condition_unless_the_kernels_are_put_back():
     adam = torch.optim.Adam(held.parameters(), 1e-2)
     adam.register_step_post_hook(lambda *_: re_project(held))
     assert train(held, adam) < 1e-6
+
+
+def test_rounding_that_adds_up_over_many_steps_is_taken_off():
+    """Steps as SGD takes them: of projected gradients, each small beside the kernel."""
+    generator, means = torch.Generator().manual_seed(0), []
+    for held in (False, True):
+        layer = ZeroMeanConv2d(8, 8, 3)
+        with torch.no_grad():
+            for _ in range(20_000):
+                gradient = torch.randn(layer.weight.shape, generator=generator)
+                layer.weight -= 1e-4 * (gradient - gradient.mean((2, 3), keepdim=True))
+                if held:
+                    re_project(layer)
+        means.append(layer.weight.mean((2, 3)).abs().max().item())
+    assert means[0] > 3e-7 and means[1] < 1e-7
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_cells_are_trained_with_kernels_put_back_after_each_step(optimiser):
+    config = compose_cell(["method=zero_mean", "network=vgg16", "preset=smoke", f"optimiser={optimiser}"])
+    network = build_network(config, 10)
+    kernels = [module for module in network.modules() if isinstance(module, ZeroMeanConv2d)]
+    stepping = make_optimiser(config, network)
+    with torch.no_grad():
+        for kernel in kernels:
+            kernel.weight += 0.1
+    stepping.step()
+    assert len(kernels) == 13 and all(kernel.gains()["kernel_mean"].max() < 1e-7 for kernel in kernels)
 
 
 def test_re_projection_leaves_partly_projected_kernels_alone():

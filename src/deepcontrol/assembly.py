@@ -23,15 +23,16 @@ def build_network(config: Config, classes: int) -> nn.Module:
 
 
 def make_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer:
-    """SGD with momentum, or Adam; after a step of Adam, which is not linear in the gradient, zero-mean kernels are
-    put back on zero mean."""
+    """SGD with momentum, or Adam. After each step zero-mean kernels are put back on zero mean: Adam, not linear in the
+    gradient, takes them off it; SGD's rounding adds up over many steps."""
     if config.optimiser == "adam":
-        adam = torch.optim.Adam(network.parameters(), config.lr, weight_decay=config.weight_decay)
-        adam.register_step_post_hook(lambda *_: re_project(network))
-        return adam
-    return torch.optim.SGD(
-        network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+        optimiser = torch.optim.Adam(network.parameters(), config.lr, weight_decay=config.weight_decay)
+    else:
+        optimiser = torch.optim.SGD(
+            network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    optimiser.register_step_post_hook(lambda *_: re_project(network))
+    return optimiser
 
 
 def make_criterion(config: Config, class_counts: Tensor) -> Criterion:
