@@ -29,6 +29,8 @@ def print_summary(results: Path) -> None:
         )
         for row in summary.itertuples()
     ]  # fmt: skip
+    # A run that diverged in its first epoch has neither errors nor speed.
+    rows = [tuple("-" if cell.startswith("nan") else cell for cell in row) for row in rows]
     table = Table(*columns, title=f"{study}, {results.name}", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)

@@ -64,11 +64,9 @@ def draw_curves(ax: Axes, lines: list[tuple[pd.DataFrame, str, object, str, int]
     style.write_legend(ax, None)
 
 
-def draw_cross(ax: Axes, x: float | list[float], colour: str) -> None:
+def draw_cross(ax: Axes, x: float, colour: str) -> None:
     """A cross on the upper edge: what diverged has no error."""
-    x = x if isinstance(x, list) else [x]
-    ax.plot(x, [1.0] * len(x), "x", color=colour, markersize=9, markeredgewidth=2, clip_on=False,
-            transform=ax.get_xaxis_transform())  # fmt: skip
+    ax.plot(x, 1.0, "x", color=colour, markersize=9, markeredgewidth=2, clip_on=False, transform=ax.get_xaxis_transform())
 
 
 def lines_are(summary: pd.DataFrame) -> str:

@@ -45,7 +45,7 @@ def draw(results: Path, words: str) -> dict[str, Figure]:
     draw_gain(axes[2, 1], gains, summary)
     style.write_caption(
         figure, words, lines_are(summary), "A cross at the top: at least one seed diverged. Noise: every map times "
-        "U(0.9, 1.1) in training.",
+        "U(0.9, 1.1) in training. The last two layers of (e) are linear: their kernels have no mean over positions.",
     )  # fmt: skip
     return {"zero_mean": figure}
 
@@ -61,7 +61,8 @@ def draw_by_rate(ax: Axes, summary: pd.DataFrame) -> None:
             list(errors), [runs.min() for runs in errors.values()], [runs.max() for runs in errors.values()],
             color=colour, alpha=0.13, linewidth=0,
         )  # fmt: skip
-        draw_cross(ax, lost, colour)
+        for rate in lost:
+            draw_cross(ax, rate, colour)
     ax.set_xscale("log")
     style.write_legend(ax, None)
     style.write_labels(ax, "(a) minibatch 128, by learning rate", "learning rate", "final validation error (%)")
