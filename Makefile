@@ -14,7 +14,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py $(1) $(if $(DATA),--data $(DATA))
 .PHONY: help install reproduce reproduce-figure1 reproduce-scale reproduce-zero-mean reproduce-bn figures test data-camvid data-cifar10 data-streets lock clean
 
 help: ## List the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  %-19s %s\n", $$1, $$2}'
 	@echo
 	@echo '  DATA=streets|camvid|cityscapes, or street_objects|cifar10|imagefolder   PRESET=smoke|desk|gpu|paper   SEEDS=0,1,2   RESULTS=reproduced'
 	@echo '  OVERRIDES="epochs=20 logger=none"   PYTHON=python3.12   DATA_ROOT=/where/data/lies'

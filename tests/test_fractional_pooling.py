@@ -46,3 +46,17 @@ def test_torchs_own_layer_would_not_repeat(x):
     """The reason for ours; should this fail, torch has changed and ours may go."""
     own = nn.FractionalMaxPool2d(2, output_ratio=0.5**0.5).eval()
     assert not torch.equal(own(x), own(x))
+
+
+@pytest.mark.parametrize("rows, columns", [(32, 32), (22, 15), (7, 6)])
+def test_evaluation_takes_the_greatest_of_each_window_and_its_gradient(rows, columns):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, rows, columns, dtype=torch.float64, requires_grad=True)
+    pool = FractionalMaxPool2d().eval()
+    down, across = (windows(side, int(side / 2**0.5), 0.5) for side in (rows, columns))
+    maxima = [[x[..., r : r + 2, c : c + 2].amax((2, 3)) for c in across] for r in down]
+    expected = torch.stack([torch.stack(row, -1) for row in maxima], -2)
+    y, weights = pool(x), torch.randn_like(expected)
+    assert torch.equal(y, expected)
+    gradients = [torch.autograd.grad((out * weights).sum(), x)[0] for out in (y, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
