@@ -49,7 +49,7 @@ test: install ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 2
 
 data-cifar10: install ## Download CIFAR-10 into DATA_ROOT, or data/
-	@$(BIN)/python scripts/prepare_data.py network=vgg16 data=cifar10 preset=$(PRESET)
+	@$(BIN)/python scripts/prepare_data.py data=cifar10 preset=$(PRESET)
 
 data-streets: install ## Paint the street scenes (PRESET)
 	@$(BIN)/python scripts/prepare_data.py data=streets preset=$(PRESET)
