@@ -15,6 +15,8 @@ from deepcontrol.data.samples import DataError
 from deepcontrol.data.sources import open_data
 from deepcontrol.entry import cells, compose_cell
 from deepcontrol.findings import print_findings
+from deepcontrol.provenance import describe_data
+from deepcontrol.records import RunError, check_data
 from deepcontrol.report import draw_study, print_summary
 from deepcontrol.studies import STUDIES
 from deepcontrol.sweep import Job, SweepError, train_all
@@ -22,7 +24,10 @@ from deepcontrol.sweep import Job, SweepError, train_all
 
 def main(arguments: argparse.Namespace) -> None:
     jobs = [job(cell, seed, arguments) for seed in arguments.seeds for cell in cells(arguments.study)]
-    open_data(jobs[0].config.data, progress=True)
+    data = open_data(jobs[0].config.data, progress=True)
+    for job in jobs:
+        if job.ended:
+            check_data(job.folder, describe_data(job.config, data))
     train_all(jobs, arguments.at_once)
     runs = [(job.cell, job.folder) for job in jobs]
     results = arguments.results / arguments.study / f"{jobs[0].config.data.label}-{arguments.preset}"
@@ -61,5 +66,5 @@ if __name__ == "__main__":
     parser.add_argument("overrides", nargs="*", help="further Hydra overrides, such as epochs=20")
     try:
         main(parser.parse_intermixed_args())
-    except (ConfigError, DataError, SweepError) as error:
+    except (ConfigError, DataError, RunError, SweepError) as error:
         sys.exit(f"reproduce.py: {error}")

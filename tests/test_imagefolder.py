@@ -13,6 +13,8 @@ from deepcontrol.data.cache import pack
 from deepcontrol.data.samples import DataError
 from deepcontrol.data.sources import open_data
 from deepcontrol.entry import compose_cell
+from deepcontrol.records import RunError
+from deepcontrol.training import train_cell
 
 REAL = Path(os.environ.get("DATA_ROOT", "missing")) / "cifar10-jpeg.zip"
 
@@ -77,6 +79,11 @@ def empty_class(root):
     (root / "val" / "dog").mkdir()
 
 
+def only_one_class(root):
+    for split in ("train", "val"):
+        remove(root / split / "ship")
+
+
 def too_many_classes(root):
     for number in range(256):
         (root / "train" / f"{number}").mkdir()
@@ -86,7 +93,8 @@ def too_many_classes(root):
     (remove, "The folder .*pets is missing; expected:\n.*train/<class>"),
     (rename_class, "The classes in .*val differ from those in .*train: boat, ship"),
     (empty_class, r"The folder .*train/dog has no file \*.png or \*.jpg or \*.jpeg"),
-    (too_many_classes, "has 258 classes; allowed: 1 to 255"),
+    (only_one_class, "has 1 classes; allowed: 2 to 255"),
+    (too_many_classes, "has 258 classes; allowed: 2 to 255"),
     (lambda root: (root / "val").rename(root / "valid"), "The folder .*val is missing"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused_at_once(root, tmp_path, damage, sentence):
@@ -113,6 +121,18 @@ def test_subsets_are_seeded_and_of_the_size_asked(root, tmp_path):
     splits = open_data(options)
     assert len(splits.train.names) == 3 and len(splits.validation.names) == 1 and splits.class_names == ("cat", "ship")
     assert open_data(options).train.checksum == splits.train.checksum
+
+
+def test_a_finished_run_is_not_taken_for_one_of_other_images(root, tmp_path):
+    overrides = [
+        "data=imagefolder", f"data.root={root}", f"data.cache={tmp_path / 'cache'}", "data.label=pets", "network=small_cnn",
+        "method=none", "minibatch=2", "preset=smoke", "epochs=1", f"runs={tmp_path / 'runs'}", "logger=none", "threads=1",
+    ]  # fmt: skip
+    train_cell(compose_cell(overrides))
+    train_cell(compose_cell(overrides))  # finished already
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / "val/cat/x.png")
+    with pytest.raises(RunError, match="this run is of other data with the same name; remove the folder .*data.label"):
+        train_cell(compose_cell(overrides))
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="needs cifar10-jpeg.zip in DATA_ROOT")

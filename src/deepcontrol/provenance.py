@@ -25,13 +25,18 @@ def manifest(config: Config, data: Splits, network: nn.Module) -> dict[str, Any]
         "devices": config.devices,
         "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "data": {
-            "name": config.data.label,
-            "size": list(config.data.size),
-            "samples": {"train": len(data.train.names), "validation": len(data.validation.names)},
-            "checksums": {"train": data.train.checksum, "validation": data.validation.checksum},
-            "contours_from": "instance ids" if data.train.has_instances else "class ids",
-        },
+        "data": describe_data(config, data),
+    }
+
+
+def describe_data(config: Config, data: Splits) -> dict[str, Any]:
+    """What tells these data from any others, wherever they lie."""
+    return {
+        "name": config.data.label,
+        "size": list(config.data.size),
+        "samples": {"train": len(data.train.names), "validation": len(data.validation.names)},
+        "checksums": {"train": data.train.checksum, "validation": data.validation.checksum},
+        "contours_from": "instance ids" if data.train.has_instances else "class ids",
     }
 
 

@@ -88,8 +88,7 @@ class Run:
             for name, columns in COLUMNS.items():
                 write_atomically(self.folder / f"{name}.csv", ",".join(columns) + "\n")
         else:
-            if json.loads(before.read_text())["data"] != manifest["data"]:
-                raise RunError(f"{self.folder}: this run was begun on other data; remove the folder to train anew")
+            check_data(self.folder, manifest["data"])
             self._cut_back(state["lengths"])
         write_atomically(self.folder / "config.yaml", yaml.safe_dump(asdict(self.config), sort_keys=False))
         write_atomically(before, json.dumps(manifest, indent=2) + "\n")
@@ -135,6 +134,15 @@ class Run:
 
     def set_status(self, status: str, **facts: Any) -> None:
         write_atomically(self.folder / "status.json", json.dumps({"status": status, **facts}, indent=2) + "\n")
+
+
+def check_data(folder: Path, data: Mapping[str, Any]) -> None:
+    """RunError unless the run in the folder is of these data: its name says what they are called, not what they are."""
+    if json.loads((folder / "manifest.json").read_text())["data"] != data:
+        raise RunError(
+            f"{folder}: this run is of other data with the same name; remove the folder to train anew, or give these "
+            "data a name of their own (data.label)"
+        )
 
 
 def read_status(folder: Path) -> dict[str, Any]:

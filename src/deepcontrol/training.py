@@ -27,8 +27,8 @@ from deepcontrol.gains import Trace, gain_rows
 from deepcontrol.layers.batch_norm import gather_population
 from deepcontrol.logger import NoLogger, make_logger
 from deepcontrol.progress import Progress
-from deepcontrol.provenance import manifest
-from deepcontrol.records import ENDED, Run
+from deepcontrol.provenance import describe_data, manifest
+from deepcontrol.records import ENDED, Run, check_data
 
 EXAMPLES = 3  # validation samples drawn each epoch
 POPULATION_MINIBATCHES = 32  # that population statistics are averaged over, before each evaluation
@@ -41,11 +41,12 @@ def train_cell(config: Config) -> float:
     """
     config = settle(config)
     run = Run(config)
-    status = run.status()
+    data, status = open_data(config.data, progress=True), run.status()
     if status["status"] in ENDED:
+        check_data(run.folder, describe_data(config, data))
         print(f"{run.folder}: {status['status']} already, validation error {status['error']:.2%}", flush=True)
         return status["error"]
-    samples = len(open_data(config.data, progress=True).train.names)
+    samples = len(data.train.names)
     if samples < config.minibatch:
         raise ConfigError(
             f"minibatch: {config.minibatch} is out of range; allowed are 1 to the {samples} training samples"

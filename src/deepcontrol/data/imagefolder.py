@@ -19,7 +19,7 @@ LAYOUT = """\
 
 
 def classes(root: Path) -> tuple[str, ...]:
-    """The names of the classes, those of the folders in train/, sorted. DataError where there are none or over 255."""
+    """The names of the classes, those of the folders in train/, sorted. DataError where there are fewer than 2 or over 255."""
     return _class_folders(Path(root), "train")
 
 
@@ -48,6 +48,6 @@ def _class_folders(root: Path, folder: str) -> tuple[str, ...]:
         if not needed.is_dir():
             raise DataError(f"The folder {needed} is missing; expected:\n{LAYOUT}")
     names = sorted(path.name for path in (root / folder).iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not 1 <= len(names) <= VOID:
-        raise DataError(f"The folder {root / folder} has {len(names)} classes; allowed: 1 to {VOID}.")
+    if not 2 <= len(names) <= VOID:
+        raise DataError(f"The folder {root / folder} has {len(names)} classes; allowed: 2 to {VOID}.")
     return tuple(names)
