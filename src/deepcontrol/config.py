@@ -1,5 +1,6 @@
 """What a cell's configuration may say: every key, its type and its range, checked before anything starts."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
@@ -126,6 +127,9 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "network.activation": _one_of("relu", "tanh", "sigmoid", "identity"),
     "network.dropout": _FRACTION,
     "data.name": _one_of(*PIXELS[1], *WHOLE_IMAGES[1]),
+    "data.label": (
+        re.compile(r"\w[\w.-]*").fullmatch, "a name of letters, digits, dots, dashes and underscores"
+    ),
     "data.class_weights": _one_of("enet", "none"),
     "data.size": _pair(32),
     "data.scenes": _pair(1),
@@ -154,8 +158,8 @@ def check(composed: Mapping | DictConfig) -> Config:
     for name, counts in (("streets", "scenes"), ("street_objects", "objects")):
         if config.data.name == name and getattr(config.data, counts) is None:
             raise ConfigError(f"data.{counts}: nothing to paint; allowed is {RANGES[f'data.{counts}'][1]}")
-    _check_network(config)
     config.data.label = config.data.label or config.data.name
+    _check_network(config)
     if config.lr is None:
         config.lr = config.base_lr * config.minibatch
     if type(config.devices) is int and config.devices > config.minibatch:
@@ -172,6 +176,8 @@ def _check_network(config: Config) -> None:
     if data not in fitting:
         does = "labels every pixel" if networks is PIXELS[0] else "classifies whole images"
         raise ConfigError(f"data: {data} does not fit {network}, which {does}; allowed are {', '.join(fitting)}")
+    if config.data.label in (*PIXELS[1], *WHOLE_IMAGES[1]) and config.data.label != data:
+        raise ConfigError(f"data.label: {config.data.label} is the name of other data; allowed is any other for {data}")
     if config.network.dropout and networks is PIXELS[0]:
         raise ConfigError(f"network.dropout: {network} has no hidden linear layer to drop from; allowed is 0")
     if config.network.identity_init and network == "small_cnn":
@@ -200,6 +206,8 @@ def _check_keys(given: Mapping, schema: type, prefix: str) -> None:
     for key in given:
         if key not in known:
             raise ConfigError(f"{prefix}{key}: unknown key; allowed are {', '.join(prefix + name for name in known)}")
+        if known[key] is bool and not isinstance(given[key], bool):
+            raise ConfigError(f"{prefix}{key}: {given[key]} is out of range; allowed is true or false")
         if is_dataclass(known[key]):
             if not isinstance(given[key], Mapping | DictConfig):
                 raise ConfigError(f"{prefix}{key}: {given[key]!r} is not a group of keys")
