@@ -7,6 +7,7 @@ import pytest
 from deepcontrol.curves import MissingCell
 from deepcontrol.entry import cells, compose_cell
 from deepcontrol.studies import STUDIES
+from deepcontrol.studies.cells import lower
 from deepcontrol.studies.scale_claims import largest_spike
 from deepcontrol.style import METHOD_COLOURS
 
@@ -106,7 +107,7 @@ def verdicts(study, folder):
     return ["**yes**" in answer for answer in STUDIES[study].answers(folder)]
 
 
-@pytest.mark.parametrize("study, claims", [("scale", 14), ("zero_mean", 8), ("bn", 6)])
+@pytest.mark.parametrize("study, claims", [("scale", 14), ("zero_mean", 8), ("bn", 8)])
 def test_the_papers_own_outcome_gives_yes_throughout(tables, study, claims):
     assert verdicts(study, tables[study]) == [True] * claims
 
@@ -141,10 +142,33 @@ ALPHA = "quantity == 'alpha' and network == '{}' and activation == '{}'"
     ("bn", 1, "curves.csv", "cell == 'bn_recipe_after' and epoch < 20", {"error": 0.9}),
     ("bn", 2, "summary.csv", "cell == 'bn_none_tanh_lr01'", {"final_error": 0.7}),
     ("bn", 3, "summary.csv", "cell == 'bn_bn_sigmoid_lr01'", {"status": "diverged"}),
-    ("bn", 5, "summary.csv", "cell == 'bn_inference_batch_minibatch4'", {"final_error": 0.1}),
+    ("bn", 4, "summary.csv", "cell == 'bn_none_sigmoid_lr001'", {"final_error": 0.7}),
+    ("bn", 5, "summary.csv", "cell == 'bn_bn_small_cnn_sigmoid_lr001'", {"final_error": 0.85}),
+    ("bn", 7, "summary.csv", "cell == 'bn_inference_batch_minibatch4'", {"final_error": 0.1}),
 ])  # fmt: skip
 def test_each_claim_can_fail(changed, study, claim, table, query, values):
     assert not verdicts(study, changed(study, table, query, **values))[claim]
+
+
+def test_verdicts_need_seeds_that_do_not_overlap(changed):
+    one, other = pd.Series([1.0, 2.0]), pd.Series([2.5, 3.0])
+    assert lower(one, other) == "**yes**" and lower(other, one) == "**no**" and lower(one[:1], one[:1]) == lower(one, one)
+    assert lower(one, other - 1) == "**cannot tell**, the seeds overlap"
+    overlapping = "cell == 'scale_vgg16_tanh_bn' and seed == 0"
+    folder = changed("scale", "summary.csv", overlapping, final_error=0.14)
+    assert "**cannot tell**" in STUDIES["scale"].answers(folder)[2]
+    folder = changed("scale", "summary.csv", "cell == 'scale_small_cnn_tanh_momentum05' and seed == 0", final_error=0.2)
+    assert "**cannot tell**" in STUDIES["scale"].answers(folder)[13]
+
+
+def test_where_nothing_trains_no_rate_is_high(changed):
+    folder = changed("zero_mean", "summary.csv", "minibatch == 128", final_error=0.9)
+    assert "**not known**, BN trains at none" in STUDIES["zero_mean"].answers(folder)[3]
+
+
+def test_too_few_steps_tell_nothing_of_spikes(changed):
+    folder = changed("scale", "steps.csv.gz", "step > 0", loss=np.nan)
+    assert "**cannot tell** from fewer than 50 steps" in STUDIES["scale"].answers(folder)[12]
 
 
 def test_rates_that_were_not_tried_are_not_known(changed):
@@ -230,8 +254,8 @@ def test_where_all_diverged_the_figure_has_a_cross_and_the_table_says_so(changed
 
 def test_bn_draws_every_method_and_crosses_what_diverged(changed):
     folder = changed("bn", "summary.csv", "cell == 'bn_agc_relu_lr001'", status="diverged")
-    rates, recipe, saturating, bias, inference, methods = STUDIES["bn"].draw(folder, "Caption.")["bn"].axes
-    assert [len(ax.lines) for ax in (rates, recipe, saturating, bias)] == [5, 2, 4, 3]
+    rates, recipe, high, low, bias, inference, methods = STUDIES["bn"].draw(folder, "Caption.")["bn"].axes
+    assert [len(ax.lines) for ax in (rates, recipe, high, low, bias)] == [5, 2, 4, 4, 3]
     assert [line.get_ydata()[0] for line in inference.lines[1::2]] == pytest.approx([20.1, 20.1, 30.1])
     (cross,) = [line for line in methods.lines if line.get_marker() == "x"]
     assert cross.get_xdata()[0] == 2 and cross.get_color() == METHOD_COLOURS["agc"]

@@ -23,11 +23,12 @@ def caption(results: Path) -> str:
     provenance = json.loads((results / "provenance.json").read_text())["all"]
     curves, data, preset = pd.read_csv(results / "curves.csv"), provenance["data"], results.name.rpartition("-")[2]
     height, width = data["size"]
+    epochs = curves["epoch"].max()
     seeds = ", ".join(str(seed) for seed in sorted(curves["seed"].unique()))
     return (
         f"Data: {DATA_NAMES.get(data['name'], data['name'])}, {data['samples']['train']:,} training and "
         f"{data['samples']['validation']:,} validation images at {height}x{width}. Preset: {preset}, {widths(curves)}, "
-        f"{curves['epoch'].max()} epochs, fixed learning rate. "
+        f"{epochs} epoch{'s' if epochs > 1 else ''}, fixed learning rate. "
         f"Seed{'s' if ',' in seeds else ''} {seeds}. Device: {provenance['device']}."
     )
 

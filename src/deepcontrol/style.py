@@ -106,13 +106,27 @@ def new_figure(width: float, height: float, rows: int, columns: int) -> tuple[Fi
     figure.get_layout_engine().set(h_pad=0.08, w_pad=0.08, hspace=0.03, wspace=0.03)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
-        ax.grid(color="0.9", linewidth=0.7)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=SMALL_SIZE)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        dress(ax)
     return figure, axes
+
+
+def dress(ax: Axes) -> None:
+    """A light grid behind the lines, no frame, round numbers on both axes."""
+    ax.grid(color="0.9", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=SMALL_SIZE)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+
+
+def join_row(figure: Figure, row: np.ndarray) -> Axes:
+    """One panel as wide as the row, in the place of the row's own."""
+    whole = figure.add_subplot(row[0].get_gridspec()[row[0].get_subplotspec().rowspan.start, :])
+    for ax in row:
+        ax.remove()
+    dress(whole)
+    return whole
 
 
 def write_labels(ax: Axes, title: str, x: str, y: str) -> None:

@@ -13,7 +13,12 @@ from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
 
 RATES = {"none": {0.01: "bn_none_relu_lr001", 0.1: "bn_none_relu_lr01"},
          "bn": {0.01: "bn_bn_relu_lr001", 0.1: "bn_bn_relu_lr01", 1.0: "bn_bn_relu_lr1"}}  # fmt: skip
-SATURATING = ("tanh", "sigmoid")
+SATURATING = {  # what is shown: the cell without normalisation and the cell with BN
+    "VGG-16, tanh, lr 0.1": ("bn_none_tanh_lr01", "bn_bn_tanh_lr01"),
+    "VGG-16, sigmoid, lr 0.1": ("bn_none_sigmoid_lr01", "bn_bn_sigmoid_lr01"),
+    "VGG-16, sigmoid, lr 0.01": ("bn_none_sigmoid_lr001", "bn_bn_sigmoid_lr001"),
+    "small CNN, sigmoid, lr 0.01": ("bn_none_small_cnn_sigmoid_lr001", "bn_bn_small_cnn_sigmoid_lr001"),
+}
 RECIPE = {"before": "bn_recipe_before", "after": "bn_recipe_after"}
 INFERENCE = {mode: f"bn_inference_{mode}_minibatch4" for mode in ("running", "population", "batch")}
 METHODS = ("none", "bn", "agc", "scale", "zero_mean", "group_norm", "instance_norm", "layer_norm", "weight_norm", "selu")
@@ -24,18 +29,22 @@ Y_LABEL = "validation error (%)"
 def draw(results: Path, words: str) -> dict[str, Figure]:
     """The study's figure, from the tables in its results folder; ``words`` is the caption."""
     curves, summary = (pd.read_csv(results / f"{name}.csv") for name in ("curves", "summary"))
-    figure, axes = style.new_figure(12, 12.5, 3, 2)
+    figure, axes = style.new_figure(12, 16, 4, 2)
     draw_rates(axes[0, 0], curves)
     draw_recipe(axes[0, 1], curves)
-    draw_saturation(axes[1, 0], curves)
-    draw_bias(axes[1, 1])
-    draw_points(axes[2, 0], summary, INFERENCE, dict.fromkeys(INFERENCE, METHOD_COLOURS["bn"]))
-    style.write_labels(axes[2, 0], "(e) minibatch 4, by statistics of evaluation", "", "final validation error (%)")
+    high, low = (axes[1, 0], "lr 0.1"), (axes[1, 1], "lr 0.01")
+    for letter, (ax, rate) in zip("cd", (high, low)):
+        draw_saturation(ax, curves, {name: cells for name, cells in SATURATING.items() if name.endswith(f" {rate}")})
+        style.write_labels(ax, f"({letter}) saturating activations, {rate}", "epoch", Y_LABEL)
+    draw_bias(axes[2, 0])
+    draw_points(axes[2, 1], summary, INFERENCE, dict.fromkeys(INFERENCE, METHOD_COLOURS["bn"]))
+    style.write_labels(axes[2, 1], "(f) minibatch 4, by statistics of evaluation", "", "final validation error (%)")
+    whole_row = style.join_row(figure, axes[3])
     colours = {method: METHOD_COLOURS.get(method, "0.35") for method in METHODS}
-    draw_points(axes[2, 1], summary, SIDE_BY_SIDE, colours)
-    style.write_labels(axes[2, 1], "(f) all methods, lr 0.01", "", "final validation error (%)")
+    draw_points(whole_row, summary, SIDE_BY_SIDE, colours)
+    style.write_labels(whole_row, "(g) all methods, lr 0.01", "", "final validation error (%)")
     style.write_caption(
-        figure, words, lines_are(summary), "Dots: seeds; bars: their mean; a cross at the top: a seed diverged. Panel (d) "
+        figure, words, lines_are(summary), "Dots: seeds; bars: their mean; a cross at the top: a seed diverged. Panel (e) "
         "is computed: 200 steps on one bias below a normalisation.",
     )  # fmt: skip
     return {"bn": figure}
@@ -61,15 +70,14 @@ def draw_recipe(ax: Axes, curves: pd.DataFrame) -> None:
     style.write_labels(ax, "(b) the recipe for accelerating a BN network", "epoch", Y_LABEL)
 
 
-def draw_saturation(ax: Axes, curves: pd.DataFrame) -> None:
+def draw_saturation(ax: Axes, curves: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> None:
     lines = []
-    for method in ("none", "bn"):
-        for activation, dashes in zip(SATURATING, ("-", (0, (4, 1.6)))):
-            cell = f"bn_{method}_{activation}_lr01"
-            label = f"{METHOD_NAMES[method]}, {activation}"
-            lines.append((curve_of(curves, cell, "error"), METHOD_COLOURS[method], dashes, label, diverged(curves, cell)))
+    for (name, cells), dashes in zip(pairs.items(), ("-", (0, (4, 1.6)))):
+        shown = name.rpartition(", lr")[0]
+        for method, cell in zip(("none", "bn"), cells):
+            runs, lost = curve_of(curves, cell, "error"), diverged(curves, cell)
+            lines.append((runs, METHOD_COLOURS[method], dashes, f"{METHOD_NAMES[method]}, {shown}", lost))
     draw_curves(ax, lines)
-    style.write_labels(ax, "(c) saturating activations, lr 0.1", "epoch", Y_LABEL)
 
 
 def draw_bias(ax: Axes) -> None:
@@ -80,7 +88,7 @@ def draw_bias(ax: Axes) -> None:
     ):
         ax.plot(bias_growth(ignore, scaled)["bias"], label=f"{label}", linewidth=1.8, **look)
     style.write_legend(ax, "the loss stays the same in all three")
-    style.write_labels(ax, "(d) a bias below a normalisation", "step", "bias")
+    style.write_labels(ax, "(e) a bias below a normalisation", "step", "bias")
 
 
 def draw_points(ax: Axes, summary: pd.DataFrame, cells: dict[str, str], colours: dict[str, str]) -> None:
@@ -92,4 +100,4 @@ def draw_points(ax: Axes, summary: pd.DataFrame, cells: dict[str, str], colours:
         ax.plot([place] * len(errors), errors, "o", color=colours[name], alpha=0.6, markersize=5)
         ax.plot(place, errors.mean(), "_", color=colours[name], markersize=22, markeredgewidth=2.5)
     labels = [METHOD_NAMES.get(name, name) for name in cells]
-    ax.set_xticks(range(len(cells)), labels, rotation=30 if len(cells) > 4 else 0, ha="right" if len(cells) > 4 else "center")
+    ax.set_xticks(range(len(cells)), labels)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from deepcontrol.studies.bias_growth import bias_growth
 from deepcontrol.studies.bn import INFERENCE, RATES, RECIPE, SATURATING, SIDE_BY_SIDE
-from deepcontrol.studies.cells import TRAINS, curve_of, final_error, mean_error, rows_of, verdict
+from deepcontrol.studies.cells import TRAINS, curve_of, errors_or_lost, final_error, lower, mean_error, rows_of, verdict
 from deepcontrol.style import METHOD_NAMES
 
 
@@ -25,7 +25,7 @@ def answers(folder: Path) -> list[str]:
     """Verdicts by rule, on final errors averaged over seeds."""
     summary, curves = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
     return [
-        higher_rates(summary), accelerated(curves), *(saturating(summary, activation) for activation in SATURATING),
+        higher_rates(summary), accelerated(curves), *(saturating(summary, shown) for shown in SATURATING),
         bias(), inference(summary),
     ]  # fmt: skip
 
@@ -52,11 +52,11 @@ def accelerated(curves: pd.DataFrame) -> str:
     )
 
 
-def saturating(summary: pd.DataFrame, activation: str) -> str:
-    none, bn = (mean_error(summary, f"bn_{method}_{activation}_lr01") for method in ("none", "bn"))
+def saturating(summary: pd.DataFrame, shown: str) -> str:
+    none, bn = (mean_error(summary, cell) for cell in SATURATING[shown])
     return (
-        f"Does {activation} train with BN, and not without? {verdict(bn < TRAINS <= none)}: {bn:.1f}% and {none:.1f}% "
-        f"(trains: below {TRAINS}%)"
+        f"Does a saturating activation train with BN, and not without, {shown}? {verdict(bn < TRAINS <= none)}: {bn:.1f}% and "
+        f"{none:.1f}% (trains: below {TRAINS}%)"
     )
 
 
@@ -72,8 +72,8 @@ def bias() -> str:
 def inference(summary: pd.DataFrame) -> str:
     errors = {mode: mean_error(summary, cell) for mode, cell in INFERENCE.items()}
     listed = ", ".join(f"{mode}: {error:.1f}%" for mode, error in errors.items())
-    best = min(errors["running"], errors["population"])
+    best = min(("running", "population"), key=errors.get)
     return (
         "At minibatch 4, are fixed statistics (running, population) more accurate in evaluation than each minibatch's own? "
-        f"{verdict(best < errors['batch'])} ({listed})"
+        f"{lower(errors_or_lost(summary, INFERENCE[best]), errors_or_lost(summary, INFERENCE['batch']))} ({listed})"
     )

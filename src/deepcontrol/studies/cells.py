@@ -34,9 +34,22 @@ def final_errors(summary: pd.DataFrame, cell: str) -> pd.Series:
     return 100 * rows_of(summary, cell).set_index("seed")["final_error"]
 
 
+def errors_or_lost(summary: pd.DataFrame, cell: str) -> pd.Series:
+    """The last validation error of each seed, in %; 100 for all if one of them diverged."""
+    errors = final_errors(summary, cell)
+    return pd.Series(100.0, errors.index) if diverged(summary, cell) else errors
+
+
 def mean_error(summary: pd.DataFrame, cell: str) -> float:
     """The last validation error in %, averaged over seeds; 100 if one of them diverged."""
-    return 100.0 if diverged(summary, cell) else final_errors(summary, cell).mean()
+    return errors_or_lost(summary, cell).mean()
+
+
+def lower(one: pd.Series, other: pd.Series) -> str:
+    """The verdict on 'one is lower than the other', both a value a seed: unknown where their ranges overlap."""
+    if one.max() < other.min():
+        return verdict(True)
+    return verdict(False) if one.min() > other.max() else "**cannot tell**, the seeds overlap"
 
 
 def verdict(holds: bool) -> str:
@@ -65,8 +78,8 @@ def draw_curves(ax: Axes, lines: list[tuple[pd.DataFrame, str, object, str, int]
 
 
 def draw_cross(ax: Axes, x: float, colour: str) -> None:
-    """A cross on the upper edge: what diverged has no error."""
-    ax.plot(x, 1.0, "x", color=colour, markersize=9, markeredgewidth=2, clip_on=False, transform=ax.get_xaxis_transform())
+    """A cross at the top: what diverged has no error."""
+    ax.plot(x, 0.97, "x", color=colour, markersize=9, markeredgewidth=2, clip_on=False, transform=ax.get_xaxis_transform())
 
 
 def lines_are(summary: pd.DataFrame) -> str:

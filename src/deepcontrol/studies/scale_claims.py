@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcontrol.studies.cells import final_error, final_errors, rows_of, verdict
+from deepcontrol.studies.cells import final_error, final_errors, lower, rows_of, verdict
 from deepcontrol.studies.scale import DETACHED, MOMENTA, PAIRS, first_alpha
 from deepcontrol.style import METHOD_NAMES, NETWORK_NAMES
 
@@ -65,20 +65,19 @@ def comparable(summary: pd.DataFrame, activation: str) -> str:
 
 def as_precise(summary: pd.DataFrame, activation: str) -> str:
     bn, scale = mean_errors(summary, "vgg16", activation)
+    seeds = [final_errors(summary, f"scale_vgg16_{activation}_{method}") for method in ("scale", "bn")]
     return (
-        f"Is VGG-16 with Scale at least as precise as with BN, {activation}? {verdict(scale <= bn)}: "
+        f"Is VGG-16 with Scale at least as precise as with BN, {activation}? {lower(*seeds)}: "
         f"{100 - scale:.1f}% and {100 - bn:.1f}% ({bn - scale:+.1f} points; the report: "
         f"{'85.03% and 84.72%' if activation == 'tanh' else '87.83% and 86.80%'})"
     )
 
 
 def in_less_time(summary: pd.DataFrame, activation: str) -> str:
-    bn, scale = (
-        rows_of(summary, f"scale_vgg16_{activation}_{method}")["seconds"].mean() for method in ("bn", "scale")
-    )
+    bn, scale = (rows_of(summary, f"scale_vgg16_{activation}_{method}")["seconds"] for method in ("bn", "scale"))
     return (
-        f"Does VGG-16 train in less time with Scale than with BN, {activation}? {verdict(scale < bn)}: {scale / bn:.2f} of "
-        f"BN's time, the machine not being ours alone (the report: {'0.98' if activation == 'tanh' else '1.04'})"
+        f"Does VGG-16 train in less time with Scale than with BN, {activation}? {lower(scale, bn)}: "
+        f"{scale.mean() / bn.mean():.2f} of BN's time (the report: {'0.98' if activation == 'tanh' else '1.04'})"
     )
 
 
@@ -87,10 +86,10 @@ def faster(curves: pd.DataFrame) -> str:
     for method in ("bn", "scale"):
         rows = rows_of(curves, f"scale_small_cnn_relu_{method}")
         rows = rows[rows["split"] == "train"]
-        last[method] = rows[rows["epoch"] == rows["epoch"].max()]["loss"].mean()
+        last[method] = rows[rows["epoch"] == rows["epoch"].max()]["loss"]
     return (
         "Does the small CNN's training loss fall faster with Scale than with BN, relu? "
-        f"{verdict(last['scale'] < last['bn'])}: {last['scale']:.3f} and {last['bn']:.3f} in the last epoch (the report: "
+        f"{lower(last['scale'], last['bn'])}: {last['scale'].mean():.3f} and {last['bn'].mean():.3f} in the last epoch (the report: "
         "'much faster', figure 2)"
     )
 
@@ -106,15 +105,18 @@ def drops_and_rises(gains: pd.DataFrame, network: str, activation: str) -> str:
     holds = 0 < lowest <= alpha.index.max() / 10 and last > alpha.min()
     return (
         f"Does alpha of the first layer drop at first and then rise slowly, {NETWORK_NAMES[network]}, {activation}? "
-        f"{verdict(holds)}: from {alpha.iloc[0]:.2f} to its lowest, {alpha.min():.2f}, after {lowest:.1f} of "
-        f"{alpha.index.max():.0f} epochs, and {last:.2f} at the end (yes: it falls below its start, and is lowest within the first tenth)"
+        f"{verdict(holds)}: it begins at {alpha.iloc[0]:.2f}, is lowest after {lowest:.1f} of {alpha.index.max():.0f} epochs "
+        f"({alpha.min():.2f}), highest after {alpha.idxmax():.1f} ({alpha.max():.2f}), and ends at {last:.2f}"
     )
 
 
 def spikes(steps: pd.DataFrame) -> str:
     left_out, within = (largest_spike(rows_of(steps, cell)) for cell in (DETACHED, MOMENTA[0.9]))
+    question = "Does leaving alpha out of the gradient bring spikes, small CNN, tanh?"
+    if left_out != left_out:  # nan
+        return f"{question} **cannot tell** from fewer than {BEFORE} steps"
     return (
-        f"Does leaving alpha out of the gradient bring spikes, small CNN, tanh? {verdict(left_out > 1.5 * within)}: the "
+        f"{question} {verdict(left_out > 1.5 * within)}: the "
         f"greatest loss of a step is {left_out:.2f} times the median of the {BEFORE} before it, against {within:.2f} with "
         "alpha in the gradient (yes: half as much again; the report: 'very unexpected spikes')"
     )
@@ -130,10 +132,13 @@ def largest_spike(rows: pd.DataFrame) -> float:
 
 
 def best_momentum(summary: pd.DataFrame) -> str:
-    errors = {momentum: final_errors(summary, cell).mean() for momentum, cell in MOMENTA.items()}
-    best = min(errors, key=errors.get)
-    listed = ", ".join(f"{momentum:g}: {error:.1f}%" for momentum, error in errors.items())
+    errors = {momentum: final_errors(summary, cell) for momentum, cell in MOMENTA.items()}
+    best = min(errors, key=lambda momentum: errors[momentum].mean())
+    others = pd.concat(runs for momentum, runs in errors.items() if momentum != 0.9)
+    word = lower(errors[0.9], others) if best == 0.9 else verdict(False)
+    if best != 0.9 and lower(errors[best], errors[0.9]) != verdict(True):
+        word = "**cannot tell**, the seeds overlap"
+    listed = ", ".join(f"{momentum:g}: {runs.mean():.1f}%" for momentum, runs in errors.items())
     return (
-        f"Is 0.9 the best momentum of alpha, small CNN, tanh? {verdict(best == 0.9)}, {best:g} is ({listed}; the report "
-        "left this search to future work)"
+        f"Is 0.9 the best momentum of alpha, small CNN, tanh? {word} ({listed}; the report left this search to future work)"
     )

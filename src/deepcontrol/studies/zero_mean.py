@@ -62,7 +62,7 @@ def draw_by_rate(ax: Axes, summary: pd.DataFrame) -> None:
             color=colour, alpha=0.13, linewidth=0,
         )  # fmt: skip
         for rate in lost:
-            draw_cross(ax, rate, colour)
+            draw_cross(ax, rate * 1.12 ** (noise > 0), colour)  # beside the one without noise, not on it
     ax.set_xscale("log")
     style.write_legend(ax, None)
     style.write_labels(ax, "(a) minibatch 128, by learning rate", "learning rate", "final validation error (%)")
@@ -111,7 +111,7 @@ def draw_condition(ax: Axes, gains: pd.DataFrame, summary: pd.DataFrame) -> None
     ax.set_yscale("log")
     ax.axhline(1e-6, color="0.4", linewidth=1, linestyle=":")
     style.write_legend(ax, None)
-    style.write_labels(ax, "(d) the condition, worst kernel of all layers", "epoch", "largest |mean| of a kernel")
+    style.write_labels(ax, "(d) the condition, worst kernel of layers and seeds", "epoch", "largest |mean| of a kernel")
 
 
 def draw_shift(ax: Axes, gains: pd.DataFrame, summary: pd.DataFrame) -> None:
