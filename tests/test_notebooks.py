@@ -19,5 +19,18 @@ def test_notebook_runs(notebook, monkeypatch):
     names: dict = {}
     for cell in cells:
         exec("".join(cell["source"]), names)
+    SHOWN[notebook.stem](names)
+
+
+def of_figure1(names):
     assert set(names["answers"](names["results"])) and len(names["figure1"](names["curves"], "").axes) >= 8
     assert not names["chosen"].empty
+
+
+def of_other_papers(names):
+    assert set(names["figures"]) == {"scale", "momentum", "zero_mean", "bn"}
+    assert all(answers for answers in names["answers"].values())
+    assert len(names["alpha"]) == 15 and (names["alpha"] > 0).all()
+
+
+SHOWN = {"figure1": of_figure1, "other_papers": of_other_papers}
