@@ -25,9 +25,9 @@ from deepcontrol.sweep import Job, SweepError, train_all
 def main(arguments: argparse.Namespace) -> None:
     jobs = [job(cell, seed, arguments) for seed in arguments.seeds for cell in cells(arguments.study)]
     data = open_data(jobs[0].config.data, progress=True)
-    for job in jobs:
-        if job.ended:
-            check_data(job.folder, describe_data(job.config, data))
+    for known in jobs:
+        if known.ended:
+            check_data(known.folder, describe_data(known.config, data))
     train_all(jobs, arguments.at_once)
     runs = [(job.cell, job.folder) for job in jobs]
     results = arguments.results / arguments.study / f"{jobs[0].config.data.label}-{arguments.preset}"

@@ -135,7 +135,7 @@ def test_run_folders_tell_experiments_apart_and_ignore_where_they_run():
     assert run_folder(compose_cell(elsewhere)) == base
     others = ["lr=0.081", "seed=1", "method=bn", "momentum=0.8", "method.window=9", "data.size=[64,130]", "epochs=11",
               "network.width=0.2", "data.scenes=[400,101]", "devices=2", "weighted_mean=true", "noise=0.1",
-              "gated_gradients=true", "shuffle=minibatches", "distortion=0.1", "optimiser=adam", "+data.label=painted",
+              "gated_gradients=true", "shuffle=minibatches", "distortion=0.1", "optimiser=adam", "data.label=painted",
               "network.identity_init=true", "data.class_weights=none", "+data.validation_size=5"]  # fmt: skip
     folders = {run_folder(compose_cell([other])) for other in others}
     assert len(folders) == len(others) and base not in folders
