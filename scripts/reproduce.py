@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
     for name in ("curves", "summary"):
         tables[name].to_csv(results / f"{name}.csv", index=False)
     compressed = {"method": "gzip", "mtime": 0}  # no date in it, so that the same runs give the same bytes
-    for name in ("gains", "steps"):
+    for name in ("gains", *["steps"] * STUDIES[arguments.study].by_step):
         tables[name].to_csv(results / f"{name}.csv.gz", index=False, float_format="%.6g", compression=compressed)
     (results / "provenance.json").write_text(json.dumps(read_provenance(runs), indent=2) + "\n")
     print_summary(results)

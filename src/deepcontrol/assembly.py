@@ -7,7 +7,7 @@ from deepcontrol import networks
 from deepcontrol.config import WHOLE_IMAGES, Config, make_units
 from deepcontrol.gains import units_of
 from deepcontrol.layers.gated_gradient import gate_gradients
-from deepcontrol.layers.zero_mean import re_project
+from deepcontrol.layers.zero_mean import ZeroMeanConv2d, re_project
 from deepcontrol.losses import Criterion, enet_weights
 
 
@@ -31,7 +31,8 @@ def make_optimiser(config: Config, network: nn.Module) -> torch.optim.Optimizer:
         optimiser = torch.optim.SGD(
             network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
-    optimiser.register_step_post_hook(lambda *_: re_project(network))
+    if any(isinstance(module, ZeroMeanConv2d) for module in network.modules()):
+        optimiser.register_step_post_hook(lambda *_: re_project(network))
     return optimiser
 
 

@@ -17,8 +17,8 @@ class MissingCell(Exception):
 def read_runs(runs: Iterable[tuple[str, Path]]) -> dict[str, pd.DataFrame]:
     """The tidy tables ``curves``, ``steps``, ``gains`` and ``summary`` of runs given as (cell, run folder).
 
-    Every row begins with its cell's settings: cell, method, network, activation, width, minibatch, lr,
-    noise, seed, status.
+    Every row begins with its cell's settings: cell, method, network, activation, width, minibatch, lr, noise, seed,
+    status.
     curves: epoch, samples_seen, split, loss, error, global_error, miou. steps: step, samples_seen, loss. gains: epoch,
     samples_seen, layer, depth, quantity, mean, min, max; alpha at every step of the first layer, at epoch ends of the
     others. summary, a row a run: final_error, best_error, seconds (training and evaluation), images_per_s (training;

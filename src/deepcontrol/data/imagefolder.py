@@ -19,7 +19,7 @@ LAYOUT = """\
 
 
 def classes(root: Path) -> tuple[str, ...]:
-    """The names of the classes, those of the folders in train/, sorted. DataError where there are fewer than 2 or over 255."""
+    """The names of the classes, those of the folders in train/, sorted. DataError for fewer than 2 or over 255."""
     return _class_folders(Path(root), "train")
 
 

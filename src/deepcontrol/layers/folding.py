@@ -18,9 +18,10 @@ def fold(network: nn.Module) -> nn.Module:
         W' = W * gamma / sqrt(variance + eps),   b' = beta + (b - mean) * gamma / sqrt(variance + eps)
 
     (the last line of Algorithm 2), for every convolution or linear layer and the normalisation after it in one
-    ``nn.Sequential``; ``nn.Identity`` takes the normalisation's place. Layers whose weights are computed anew in every
-    forward (hooks of weight or spectral normalisation, or of pruning) are left alone; linear layers take (N, features). Mean and variance are the layer's running or
-    population statistics. ValueError where it keeps none, as with ``inference="batch"``.
+    ``nn.Sequential``; ``nn.Identity`` takes the normalisation's place. Mean and variance are the layer's running or
+    population statistics. ValueError where it keeps none, as with ``inference="batch"``. Layers whose weights are
+    computed anew in every forward (hooks of weight or spectral normalisation, or of pruning) are left alone; linear
+    layers take (N, features).
     """
     folded = copy.deepcopy(network)
     for block in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:

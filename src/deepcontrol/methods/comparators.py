@@ -19,7 +19,7 @@ class _OfAnySize(nn.GroupNorm):
 
 
 class _Normalised:
-    """Convolution or linear layer without bias, torch's group normalisation, activation; a subclass counts the groups."""
+    """Convolution or linear layer without bias, group normalisation, activation; a subclass counts the groups."""
 
     def conv_unit(self, in_channels: int, out_channels: int, kernel_size: int, activation: str = "relu") -> Unit:
         convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)

@@ -13,11 +13,15 @@ from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
 
 RATES = {"none": {0.01: "bn_none_relu_lr001", 0.1: "bn_none_relu_lr01"},
          "bn": {0.01: "bn_bn_relu_lr001", 0.1: "bn_bn_relu_lr01", 1.0: "bn_bn_relu_lr1"}}  # fmt: skip
-SATURATING = {  # what is shown: the cell without normalisation and the cell with BN
-    "VGG-16, tanh, lr 0.1": ("bn_none_tanh_lr01", "bn_bn_tanh_lr01"),
-    "VGG-16, sigmoid, lr 0.1": ("bn_none_sigmoid_lr01", "bn_bn_sigmoid_lr01"),
-    "VGG-16, sigmoid, lr 0.01": ("bn_none_sigmoid_lr001", "bn_bn_sigmoid_lr001"),
-    "small CNN, sigmoid, lr 0.01": ("bn_none_small_cnn_sigmoid_lr001", "bn_bn_small_cnn_sigmoid_lr001"),
+SATURATING = {  # learning rate: what is shown: the cells without normalisation and with BN
+    0.1: {
+        "VGG-16, tanh": ("bn_none_tanh_lr01", "bn_bn_tanh_lr01"),
+        "VGG-16, sigmoid": ("bn_none_sigmoid_lr01", "bn_bn_sigmoid_lr01"),
+    },
+    0.01: {
+        "VGG-16, sigmoid": ("bn_none_sigmoid_lr001", "bn_bn_sigmoid_lr001"),
+        "small CNN, sigmoid": ("bn_none_small_cnn_sigmoid_lr001", "bn_bn_small_cnn_sigmoid_lr001"),
+    },
 }
 RECIPE = {"before": "bn_recipe_before", "after": "bn_recipe_after"}
 INFERENCE = {mode: f"bn_inference_{mode}_minibatch4" for mode in ("running", "population", "batch")}
@@ -32,10 +36,9 @@ def draw(results: Path, words: str) -> dict[str, Figure]:
     figure, axes = style.new_figure(12, 16, 4, 2)
     draw_rates(axes[0, 0], curves)
     draw_recipe(axes[0, 1], curves)
-    high, low = (axes[1, 0], "lr 0.1"), (axes[1, 1], "lr 0.01")
-    for letter, (ax, rate) in zip("cd", (high, low)):
-        draw_saturation(ax, curves, {name: cells for name, cells in SATURATING.items() if name.endswith(f" {rate}")})
-        style.write_labels(ax, f"({letter}) saturating activations, {rate}", "epoch", Y_LABEL)
+    for ax, letter, (rate, pairs) in zip(axes[1], "cd", SATURATING.items()):
+        draw_saturation(ax, curves, pairs)
+        style.write_labels(ax, f"({letter}) saturating activations, lr {rate:g}", "epoch", Y_LABEL)
     draw_bias(axes[2, 0])
     draw_points(axes[2, 1], summary, INFERENCE, dict.fromkeys(INFERENCE, METHOD_COLOURS["bn"]))
     style.write_labels(axes[2, 1], "(f) minibatch 4, by statistics of evaluation", "", "final validation error (%)")
@@ -72,8 +75,7 @@ def draw_recipe(ax: Axes, curves: pd.DataFrame) -> None:
 
 def draw_saturation(ax: Axes, curves: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> None:
     lines = []
-    for (name, cells), dashes in zip(pairs.items(), ("-", (0, (4, 1.6)))):
-        shown = name.rpartition(", lr")[0]
+    for (shown, cells), dashes in zip(pairs.items(), ("-", (0, (4, 1.6)))):
         for method, cell in zip(("none", "bn"), cells):
             runs, lost = curve_of(curves, cell, "error"), diverged(curves, cell)
             lines.append((runs, METHOD_COLOURS[method], dashes, f"{METHOD_NAMES[method]}, {shown}", lost))
@@ -86,7 +88,7 @@ def draw_bias(ax: Axes) -> None:
         (True, False, "statistics ignored, mean alone", {"color": "0.35"}),
         (False, True, "whole gradient, as BN takes it", {"color": METHOD_COLOURS["bn"]}),
     ):
-        ax.plot(bias_growth(ignore, scaled)["bias"], label=f"{label}", linewidth=1.8, **look)
+        ax.plot(bias_growth(ignore, scaled)["bias"], label=label, linewidth=1.8, **look)
     style.write_legend(ax, "the loss stays the same in all three")
     style.write_labels(ax, "(e) a bias below a normalisation", "step", "bias")
 

@@ -25,7 +25,8 @@ def answers(folder: Path) -> list[str]:
     """Verdicts by rule, on final errors averaged over seeds."""
     summary, curves = pd.read_csv(folder / "summary.csv"), pd.read_csv(folder / "curves.csv")
     return [
-        higher_rates(summary), accelerated(curves), *(saturating(summary, shown) for shown in SATURATING),
+        higher_rates(summary), accelerated(curves), 
+        *(saturating(summary, rate, *pair) for rate, pairs in SATURATING.items() for pair in pairs.items()),
         bias(), inference(summary),
     ]  # fmt: skip
 
@@ -52,11 +53,11 @@ def accelerated(curves: pd.DataFrame) -> str:
     )
 
 
-def saturating(summary: pd.DataFrame, shown: str) -> str:
-    none, bn = (mean_error(summary, cell) for cell in SATURATING[shown])
+def saturating(summary: pd.DataFrame, rate: float, shown: str, cells: tuple[str, str]) -> str:
+    none, bn = (mean_error(summary, cell) for cell in cells)
     return (
-        f"Does a saturating activation train with BN, and not without, {shown}? {verdict(bn < TRAINS <= none)}: {bn:.1f}% and "
-        f"{none:.1f}% (trains: below {TRAINS}%)"
+        f"Does a saturating activation train with BN, and not without, {shown}, lr {rate:g}? "
+        f"{verdict(bn < TRAINS <= none)}: {bn:.1f}% and {none:.1f}% (trains: below {TRAINS}%)"
     )
 
 

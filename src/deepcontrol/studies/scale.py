@@ -72,7 +72,6 @@ def first_alpha(gains: pd.DataFrame, cell: str) -> pd.DataFrame:
 def draw_alpha(ax: Axes, lines: list[tuple[pd.DataFrame, str, object, str]]) -> None:
     for runs, colour, dashes, label in lines:
         style.draw_runs(ax, runs, colour, dashes, label, 0, float("inf"))
-    ax.set_ylim(bottom=0)
     if len(lines) > 1:
         style.write_legend(ax, None)
 
@@ -95,8 +94,8 @@ def momentum_figure(gains: pd.DataFrame, steps: pd.DataFrame, summary: pd.DataFr
 
     shades = style.shades("scale", len(MOMENTA))
     lines = [
-        (first_alpha(gains, cell), shade, "-", f"momentum {momentum:g}")
-        for (momentum, cell), shade in zip(MOMENTA.items(), shades)
+        (first_alpha(gains, cell), shade, dashes, f"momentum {momentum:g}")
+        for (momentum, cell), shade, dashes in zip(MOMENTA.items(), shades, [*style.DASHES, "-"])
     ]
     draw_alpha(row[1], lines)
     style.write_labels(row[1], "small CNN, tanh: α", "epoch", "α, first layer")

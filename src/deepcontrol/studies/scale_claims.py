@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deepcontrol.studies.cells import final_error, final_errors, lower, rows_of, verdict
+from deepcontrol.studies.cells import errors_or_lost, final_error, lower, mean_error, rows_of, verdict
 from deepcontrol.studies.scale import DETACHED, MOMENTA, PAIRS, first_alpha
 from deepcontrol.style import METHOD_NAMES, NETWORK_NAMES
 
@@ -49,13 +49,8 @@ def answers(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def mean_errors(summary: pd.DataFrame, network: str, activation: str) -> tuple[float, float]:
-    """BN, Scale; in %."""
-    return tuple(final_errors(summary, f"scale_{network}_{activation}_{method}").mean() for method in ("bn", "scale"))
-
-
 def comparable(summary: pd.DataFrame, activation: str) -> str:
-    bn, scale = mean_errors(summary, "small_cnn", activation)
+    bn, scale = (mean_error(summary, f"scale_small_cnn_{activation}_{method}") for method in ("bn", "scale"))
     return (
         f"Does the small CNN err about as often with Scale as with BN, within {CLOSE} points, {activation}? "
         f"{verdict(abs(scale - bn) <= CLOSE)}: {scale:.1f}% and {bn:.1f}% ({scale - bn:+.1f} points; the report: "
@@ -64,11 +59,10 @@ def comparable(summary: pd.DataFrame, activation: str) -> str:
 
 
 def as_precise(summary: pd.DataFrame, activation: str) -> str:
-    bn, scale = mean_errors(summary, "vgg16", activation)
-    seeds = [final_errors(summary, f"scale_vgg16_{activation}_{method}") for method in ("scale", "bn")]
+    bn, scale = (errors_or_lost(summary, f"scale_vgg16_{activation}_{method}") for method in ("bn", "scale"))
     return (
-        f"Is VGG-16 with Scale at least as precise as with BN, {activation}? {lower(*seeds)}: "
-        f"{100 - scale:.1f}% and {100 - bn:.1f}% ({bn - scale:+.1f} points; the report: "
+        f"Is VGG-16 with Scale at least as precise as with BN, {activation}? {lower(scale, bn)}: "
+        f"{100 - scale.mean():.1f}% and {100 - bn.mean():.1f}% ({bn.mean() - scale.mean():+.1f} points; the report: "
         f"{'85.03% and 84.72%' if activation == 'tanh' else '87.83% and 86.80%'})"
     )
 
@@ -89,8 +83,8 @@ def faster(curves: pd.DataFrame) -> str:
         last[method] = rows[rows["epoch"] == rows["epoch"].max()]["loss"]
     return (
         "Does the small CNN's training loss fall faster with Scale than with BN, relu? "
-        f"{lower(last['scale'], last['bn'])}: {last['scale'].mean():.3f} and {last['bn'].mean():.3f} in the last epoch (the report: "
-        "'much faster', figure 2)"
+        f"{lower(last['scale'], last['bn'])}: {last['scale'].mean():.3f} and {last['bn'].mean():.3f} in the last epoch "
+        "(the report: 'much faster', figure 2)"
     )
 
 
@@ -132,13 +126,10 @@ def largest_spike(rows: pd.DataFrame) -> float:
 
 
 def best_momentum(summary: pd.DataFrame) -> str:
-    errors = {momentum: final_errors(summary, cell) for momentum, cell in MOMENTA.items()}
-    best = min(errors, key=lambda momentum: errors[momentum].mean())
-    others = pd.concat(runs for momentum, runs in errors.items() if momentum != 0.9)
-    word = lower(errors[0.9], others) if best == 0.9 else verdict(False)
-    if best != 0.9 and lower(errors[best], errors[0.9]) != verdict(True):
-        word = "**cannot tell**, the seeds overlap"
+    errors = {momentum: errors_or_lost(summary, cell) for momentum, cell in MOMENTA.items()}
+    rival = min((runs for momentum, runs in errors.items() if momentum != 0.9), key=lambda runs: runs.mean())
     listed = ", ".join(f"{momentum:g}: {runs.mean():.1f}%" for momentum, runs in errors.items())
     return (
-        f"Is 0.9 the best momentum of alpha, small CNN, tanh? {word} ({listed}; the report left this search to future work)"
+        f"Is 0.9 the best momentum of alpha, small CNN, tanh? {lower(errors[0.9], rival)} ({listed}; the report left this "
+        "search to future work)"
     )

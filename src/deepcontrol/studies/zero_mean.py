@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepcontrol import style
-from deepcontrol.studies.cells import curve_of, diverged, draw_cross, draw_curves, final_errors, lines_are, mean_error, rows_of
+from deepcontrol.studies.cells import (
+    curve_of, diverged, draw_cross, draw_curves, final_errors, lines_are, mean_error, rows_of,
+)  # fmt: skip
 from deepcontrol.style import METHOD_COLOURS, METHOD_NAMES
 
 SERIES = [(method, noise) for method in ("bn", "zero_mean") for noise in (0.0, 0.1)]
